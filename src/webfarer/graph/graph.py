@@ -1,0 +1,160 @@
+"""`KnowledgeGraph`: entities, typed relations and literal attributes, held in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+from webfarer.types import Value
+from webfarer.types.query import LiteralKind
+
+Language = str
+Node = str | Value
+
+
+@dataclass(frozen=True, slots=True)
+class Entity:
+    """A thing with a page of its own. Texts are by language code ("en", "zh").
+
+    `extracts` is prose about it that came with an import; `types` are type ids, whose labels
+    `KnowledgeGraph.type_label` gives.
+    """
+
+    id: str
+    types: tuple[str, ...] = ()
+    labels: Mapping[Language, str] = field(default_factory=dict)
+    aliases: Mapping[Language, tuple[str, ...]] = field(default_factory=dict)
+    descriptions: Mapping[Language, str] = field(default_factory=dict)
+    extracts: Mapping[Language, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A typed relation. Its label is a noun phrase: "the {label} of X" is English.
+
+    `value` says what its objects are; `sentences` are prose for a fact in each language, with
+    `{s}` and `{o}`; `inverse` heads the list of subjects on an object's page ("born here").
+    """
+
+    id: str
+    labels: Mapping[Language, str]
+    value: Literal["entity"] | LiteralKind = "entity"
+    unit: str = ""
+    sentences: Mapping[Language, tuple[str, ...]] = field(default_factory=dict)
+    inverse: Mapping[Language, str] = field(default_factory=dict)
+
+
+class Fact(NamedTuple):
+    """Subject id, relation id, and an entity's id or a literal."""
+
+    subject: str
+    relation: str
+    object: Node
+
+
+class KnowledgeGraph:
+    """Entities, relations and facts, indexed by subject, by object and by type.
+
+    Order is that of the input, and nothing depends on hashing: the same input gives the same
+    graph. Raises ValueError on a fact whose subject, relation or entity object is unknown.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        entities: Iterable[Entity],
+        relations: Iterable[Relation],
+        facts: Iterable[Fact],
+    ) -> None:
+        self.name = name
+        self.entities: dict[str, Entity] = {entity.id: entity for entity in entities}
+        self.relations: dict[str, Relation] = {relation.id: relation for relation in relations}
+        self.facts: tuple[Fact, ...] = tuple(dict.fromkeys(facts))
+        self._out: dict[str, list[Fact]] = {}
+        self._in: dict[Node, list[Fact]] = {}
+        self._of_type: dict[str, list[str]] = {}
+        for fact in self.facts:
+            self._check(fact)
+            self._out.setdefault(fact.subject, []).append(fact)
+            self._in.setdefault(fact.object, []).append(fact)
+        for entity in self.entities.values():
+            for kind in entity.types:
+                self._of_type.setdefault(kind, []).append(entity.id)
+
+    def _check(self, fact: Fact) -> None:
+        known = fact.subject in self.entities and fact.relation in self.relations
+        if not known or (isinstance(fact.object, str) and fact.object not in self.entities):
+            raise ValueError(f"fact {fact} names an entity or relation the graph does not have")
+
+    def facts_of(self, subject: str) -> list[Fact]:
+        """The facts whose subject this entity is."""
+        return self._out.get(subject, [])
+
+    def facts_to(self, node: Node) -> list[Fact]:
+        """The facts whose object this entity or literal is."""
+        return self._in.get(node, [])
+
+    def objects(self, subject: str, relation: str) -> list[Node]:
+        return [fact.object for fact in self.facts_of(subject) if fact.relation == relation]
+
+    def subjects(self, relation: str, node: Node) -> list[str]:
+        return [fact.subject for fact in self.facts_to(node) if fact.relation == relation]
+
+    def of_type(self, kind: str) -> list[str]:
+        """The ids of the entities of a type, in order."""
+        return self._of_type.get(kind, [])
+
+    @property
+    def types(self) -> list[str]:
+        """The type ids in use, in order of first use."""
+        return list(self._of_type)
+
+    def label(self, entity: str, language: Language = "en") -> str:
+        """The entity's label in the language; else in English; else its id."""
+        labels = self.entities[entity].labels
+        return labels.get(language) or labels.get("en") or entity
+
+    def aliases(self, entity: str, language: Language = "en") -> tuple[str, ...]:
+        return self.entities[entity].aliases.get(language, ())
+
+    def type_label(self, kind: str, language: Language = "en") -> str:
+        """A type's name: the label of the entity of that id where there is one, else the id."""
+        return self.label(kind, language) if kind in self.entities else kind
+
+    def relation_label(self, relation: str, language: Language = "en") -> str:
+        labels = self.relations[relation].labels
+        return labels.get(language) or labels.get("en") or relation
+
+    def restricted(self, name: str, keep: Callable[[Fact], bool]) -> KnowledgeGraph:
+        """The same entities and relations with only the facts that `keep` accepts."""
+        return KnowledgeGraph(
+            name,
+            self.entities.values(),
+            self.relations.values(),
+            (fact for fact in self.facts if keep(fact)),
+        )
+
+    @cached_property
+    def sha256(self) -> str:
+        """A hash of everything the graph says, independent of the Python that computes it."""
+        digest = hashlib.sha256()
+        for entity in self.entities.values():
+            digest.update(_canonical([entity.id, entity.types, dict(entity.labels),
+                                      dict(entity.aliases), dict(entity.descriptions),
+                                      dict(entity.extracts)]))
+        for relation in self.relations.values():
+            digest.update(_canonical([relation.id, relation.value, relation.unit,
+                                      dict(relation.labels), dict(relation.sentences),
+                                      dict(relation.inverse)]))
+        for fact in self.facts:
+            end = fact.object if isinstance(fact.object, str) else fact.object.model_dump()
+            digest.update(_canonical([fact.subject, fact.relation, end]))
+        return digest.hexdigest()
+
+
+def _canonical(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
