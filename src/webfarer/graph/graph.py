@@ -7,7 +7,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, TypeVar
 
 from webfarer.types import Value
 from webfarer.types.query import LiteralKind
@@ -48,6 +48,9 @@ class Relation:
     inverse: Mapping[Language, str] = field(default_factory=dict)
 
 
+_Thing = TypeVar("_Thing", Entity, Relation)
+
+
 class Fact(NamedTuple):
     """Subject id, relation id, and an entity's id or a literal."""
 
@@ -60,7 +63,8 @@ class KnowledgeGraph:
     """Entities, relations and facts, indexed by subject, by object and by type.
 
     Order is that of the input, and nothing depends on hashing: the same input gives the same
-    graph. Raises ValueError on a fact whose subject, relation or entity object is unknown.
+    graph. Raises ValueError on a fact whose subject, relation or entity object is unknown, and on
+    an id that two entities or two relations share.
     """
 
     def __init__(
@@ -71,8 +75,8 @@ class KnowledgeGraph:
         facts: Iterable[Fact],
     ) -> None:
         self.name = name
-        self.entities: dict[str, Entity] = {entity.id: entity for entity in entities}
-        self.relations: dict[str, Relation] = {relation.id: relation for relation in relations}
+        self.entities: dict[str, Entity] = _by_id(entities)
+        self.relations: dict[str, Relation] = _by_id(relations)
         self.facts: tuple[Fact, ...] = tuple(dict.fromkeys(facts))
         self._out: dict[str, list[Fact]] = {}
         self._in: dict[Node, list[Fact]] = {}
@@ -82,7 +86,7 @@ class KnowledgeGraph:
             self._out.setdefault(fact.subject, []).append(fact)
             self._in.setdefault(fact.object, []).append(fact)
         for entity in self.entities.values():
-            for kind in entity.types:
+            for kind in dict.fromkeys(entity.types):
                 self._of_type.setdefault(kind, []).append(entity.id)
 
     def _check(self, fact: Fact) -> None:
@@ -98,11 +102,56 @@ class KnowledgeGraph:
         """The facts whose object this entity or literal is."""
         return self._in.get(node, [])
 
+    def facts_by_relation(self, relation: str) -> list[Fact]:
+        """The facts of this relation, in order."""
+        return self._by_relation.get(relation, [])
+
     def objects(self, subject: str, relation: str) -> list[Node]:
-        return [fact.object for fact in self.facts_of(subject) if fact.relation == relation]
+        """What the subject has by the relation, in order."""
+        return self._objects.get((subject, relation), [])
 
     def subjects(self, relation: str, node: Node) -> list[str]:
-        return [fact.subject for fact in self.facts_to(node) if fact.relation == relation]
+        """Who has the entity or literal by the relation, in order."""
+        return self._subjects.get((relation, node), [])
+
+    def has(self, fact: Fact) -> bool:
+        """Whether the graph has this fact."""
+        return fact in self._known
+
+    def degree(self, entity: str) -> int:
+        """How many facts name the entity; one that names it at both ends counts twice."""
+        return len(self.facts_of(entity)) + len(self.facts_to(entity))
+
+    @cached_property
+    def _known(self) -> frozenset[Fact]:
+        return frozenset(self.facts)
+
+    @cached_property
+    def _by_relation(self) -> dict[str, list[Fact]]:
+        index: dict[str, list[Fact]] = {}
+        for fact in self.facts:
+            index.setdefault(fact.relation, []).append(fact)
+        return index
+
+    @cached_property
+    def _objects(self) -> dict[tuple[str, str], list[Node]]:
+        index: dict[tuple[str, str], list[Node]] = {}
+        for fact in self.facts:
+            index.setdefault((fact.subject, fact.relation), []).append(fact.object)
+        return index
+
+    @cached_property
+    def _subjects(self) -> dict[tuple[str, Node], list[str]]:
+        index: dict[tuple[str, Node], list[str]] = {}
+        for fact in self.facts:
+            index.setdefault((fact.relation, fact.object), []).append(fact.subject)
+        return index
+
+    @cached_property
+    def order(self) -> dict[Node, int]:
+        """Each node's place: entities as given, then literals as facts first name them."""
+        literals = (node for node in self._in if not isinstance(node, str))
+        return {node: place for place, node in enumerate([*self.entities, *literals])}
 
     def of_type(self, kind: str) -> list[str]:
         """The ids of the entities of a type, in order."""
@@ -143,17 +192,49 @@ class KnowledgeGraph:
         """A hash of everything the graph says, independent of the Python that computes it."""
         digest = hashlib.sha256()
         for entity in self.entities.values():
-            digest.update(_canonical([entity.id, entity.types, dict(entity.labels),
-                                      dict(entity.aliases), dict(entity.descriptions),
-                                      dict(entity.extracts)]))
+            digest.update(
+                _canonical(
+                    [
+                        entity.id,
+                        entity.types,
+                        _said(entity.labels),
+                        _said(entity.aliases),
+                        _said(entity.descriptions),
+                        _said(entity.extracts),
+                    ]
+                )
+            )
         for relation in self.relations.values():
-            digest.update(_canonical([relation.id, relation.value, relation.unit,
-                                      dict(relation.labels), dict(relation.sentences),
-                                      dict(relation.inverse)]))
+            digest.update(
+                _canonical(
+                    [
+                        relation.id,
+                        relation.value,
+                        relation.unit,
+                        _said(relation.labels),
+                        _said(relation.sentences),
+                        _said(relation.inverse),
+                    ]
+                )
+            )
         for fact in self.facts:
             end = fact.object if isinstance(fact.object, str) else fact.object.model_dump()
             digest.update(_canonical([fact.subject, fact.relation, end]))
         return digest.hexdigest()
+
+
+def _by_id(things: Iterable[_Thing]) -> dict[str, _Thing]:
+    index: dict[str, _Thing] = {}
+    for thing in things:
+        if thing.id in index:
+            raise ValueError(f"two {type(thing).__name__} records share the id {thing.id!r}")
+        index[thing.id] = thing
+    return index
+
+
+def _said(texts: Mapping[Language, object]) -> dict[Language, object]:
+    """Without what is empty: an empty list of aliases says no more than none."""
+    return {language: text for language, text in texts.items() if text}
 
 
 def _canonical(value: object) -> bytes:

@@ -49,7 +49,7 @@ class Term(Record):
 
 
 class Triple(Record):
-    """Holds where the graph has the fact (subject, relation, object)."""
+    """Holds where the graph has the fact (subject, relation, object); a subject is no literal."""
 
     op: Literal["triple"] = "triple"
     subject: Term
@@ -66,7 +66,11 @@ class OfType(Record):
 
 
 class Range(Record):
-    """Holds where the variable is a number or date within [min, max]; either end may be open."""
+    """Holds where the variable is a number or date within [min, max]; either end may be open.
+
+    Ends are two numbers or two dates (text). A date is within if all the days it covers are; a
+    number is compared as it stands, in its own unit.
+    """
 
     op: Literal["range"] = "range"
     var: str
@@ -75,7 +79,7 @@ class Range(Record):
 
 
 class Prefix(Record):
-    """Holds where a name, or an entity's label in the language, begins with the text."""
+    """Holds where a name, or an entity's label in exactly the language, begins with the text."""
 
     op: Literal["prefix"] = "prefix"
     var: str
@@ -90,7 +94,10 @@ class Count(Record):
 
 
 class ArgMax(Record):
-    """Keeps the answers whose binding of `var`, a number or date, is greatest (or least)."""
+    """Keeps the answers whose binding of `var`, a number or date, is greatest (or least).
+
+    All are kept that no other certainly beats: ties, and dates of which one covers the other.
+    """
 
     op: Literal["argmax"] = "argmax"
     var: str

@@ -29,7 +29,9 @@ class Reward(Record):
     @model_validator(mode="after")
     def _match(self) -> Reward:
         if self.parts.keys() != self.weights.keys():
-            raise ValueError(f"parts {sorted(self.parts)} and weights {sorted(self.weights)} differ")
+            raise ValueError(
+                f"parts {sorted(self.parts)} and weights {sorted(self.weights)} differ"
+            )
         return self
 
     @property

@@ -1,0 +1,66 @@
+"""Policies and the arenas they act in, put together from settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from webfarer.grade.rules import RuleGrader
+from webfarer.policy.base import Policy
+from webfarer.policy.chat import ChatRenderer, load_renderer
+from webfarer.policy.expert import Expert
+from webfarer.policy.source import model_folder
+from webfarer.rollout.collect import Arena
+from webfarer.rollout.prompt import system_prompt
+from webfarer.rollout.world import World
+from webfarer.types import RolloutSettings, ToolSettings
+
+
+def arena(
+    worlds: Mapping[str, World],
+    count: Callable[[str], int],
+    tools: ToolSettings,
+    rollout: RolloutSettings,
+    seed: int,
+) -> Arena:
+    """Where attempts take place: `search` and `visit` over each world, graded by rule."""
+    boxes = {name: world.toolbox(tools, count) for name, world in worlds.items()}
+    first = next(iter(boxes.values()))
+    return Arena(
+        toolboxes=boxes,
+        grader=RuleGrader(),
+        system=system_prompt(list(first.tools.values()), rollout.prompt),
+        max_turns=rollout.max_turns,
+        count=count,
+        seed=seed,
+    )
+
+
+def local_policy(
+    name: str, source: Path, renderer: ChatRenderer, rollout: RolloutSettings, temperature: float
+) -> Policy:
+    """A model folder behind the local engine."""
+    from webfarer.policy.llm import LlmPolicy
+    from webfarer.policy.local import LocalEngine
+    from webfarer.policy.model import load_model
+
+    engine = LocalEngine(
+        load_model(source, dtype=rollout.dtype),
+        renderer.tokenizer,
+        slots=rollout.slots,
+        context=rollout.context,
+    )
+    return LlmPolicy(
+        name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens
+    )
+
+
+def policy_named(
+    name: str, worlds: Mapping[str, World], rollout: RolloutSettings, temperature: float
+) -> tuple[Policy, ChatRenderer]:
+    """ "expert", "base", or a model folder or hub id; and the renderer whose tokens count."""
+    source = model_folder("" if name in ("expert", "base") else name)
+    renderer = load_renderer(source)
+    if name == "expert":
+        return Expert({key: world.atlas for key, world in worlds.items()}), renderer
+    return local_policy(name, source, renderer, rollout, temperature), renderer

@@ -1,0 +1,52 @@
+"""`webfarer curate`: the funnel, and a training set from what survives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from webfarer.cli.options import Json, print_json, print_table
+from webfarer.curate.training_set import make_training_set
+from webfarer.policy.chat import load_renderer
+from webfarer.policy.source import model_folder
+from webfarer.store.jsonl import read_jsonl
+from webfarer.store.parts import Parts
+from webfarer.types import FunnelSettings, Task, Trajectory
+
+
+def curate(
+    rollouts: Annotated[Path, typer.Argument(help="The folder of the trajectories.")],
+    tasks: Annotated[Path, typer.Argument(help="Their tasks (JSONL).")],
+    out: Annotated[Path, typer.Argument(help="The folder for the training set.")],
+    model: Annotated[str, typer.Option(help="Whose tokens: a folder or hub id [base].")] = "",
+    per_task: Annotated[int, typer.Option(help="Survivors kept of each task.")] = 1,
+    detours: Annotated[int, typer.Option(help="Visits allowed beside the evidence.")] = 0,
+    json: Json = False,
+) -> None:
+    """Validity, correctness, quality: drops what fails, says why, and writes the rest as tokens.
+
+    Example:
+
+        webfarer curate rollouts/expert tasks.jsonl training-set
+    """
+    listed = {task.id: task for task in read_jsonl(tasks, Task)}
+    found = make_training_set(
+        Parts(rollouts).read(Trajectory),
+        listed,
+        load_renderer(model_folder(model)),
+        FunnelSettings(per_task=per_task, detours=detours),
+        out,
+    )
+    if json:
+        print_json(found.counts())
+        return
+    rows = [("stage", "dropped", "why")]
+    for stage, reasons in found.drops.items():
+        rows += [(stage, f"{count:,}", reason) for reason, count in reasons.most_common()]
+    print_table(rows)
+    typer.echo(
+        f"{found.entered:,} trajectories, {len(found.kept):,} kept in {out}; "
+        f"{len(found.unsolved):,} tasks left for reinforcement learning"
+    )

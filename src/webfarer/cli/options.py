@@ -1,0 +1,61 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from webfarer.graph.files import load
+from webfarer.rollout.world import World, by_name
+from webfarer.types import BadInput
+
+Worlds = Annotated[
+    list[Path],
+    typer.Option("--world", "-w", help="A world's folder; give the option once for each."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+Seed = Annotated[int, typer.Option(help="Keys every random choice.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
+
+
+def open_worlds(folders: Iterable[Path]) -> Mapping[str, World]:
+    """The worlds in the folders, by name. A run names its folders SPLIT-NAME; the world is NAME."""
+    return by_name(load(folder, _name(folder)) for folder in folders)
+
+
+def _name(folder: Path) -> str:
+    split, _, name = folder.resolve().name.partition("-")
+    return name if split in ("train", "valid", "test") and name else folder.resolve().name
+
+
+def levels(text: str) -> dict[int, int]:
+    """ "1=100,2=50" as {1: 100, 2: 50}. Raises BadInput where it is not of that form."""
+    try:
+        pairs = [part.split("=") for part in text.split(",")]
+        found = {int(level): int(count) for level, count in pairs}
+    except ValueError:
+        found = {}
+    if not found or not set(found) <= {1, 2, 3} or min(found.values()) < 0:
+        raise BadInput(f"levels {text!r}: give counts by level, such as 1=100,2=100,3=20")
+    return found
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+def print_table(rows: Iterable[tuple[str, ...]], title: str = "") -> None:
+    """A table on standard output, its first row the header."""
+    header, *body = rows
+    table = Table(title=title or None, title_justify="left", header_style="bold")
+    for place, name in enumerate(header):
+        table.add_column(name, justify="left" if place == 0 else "right")
+    for row in body:
+        table.add_row(*row)
+    Console(highlight=False).print(table)

@@ -1,0 +1,349 @@
+"""The run: data, trajectories, cold start, trusted scores, one stage after another.
+
+Each stage reads what the stages before it wrote into the run's folder and writes its own; its key
+is the hash of its settings and of the keys it builds on. A run that is killed, anywhere, is run
+again with the same command and comes to the same report but for its timings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from webfarer import __version__
+from webfarer.cli.agents import arena, local_policy
+from webfarer.cli.manifest import score_manifest
+from webfarer.cli.progress import Teller
+from webfarer.cli.train import shown
+from webfarer.curate.training_set import make_training_set, read_training_set
+from webfarer.evals.report import build_report, write
+from webfarer.grade.rules import equivalent
+from webfarer.graph.files import load, save
+from webfarer.graph.graph import KnowledgeGraph
+from webfarer.graph.split import EntitySplit, fact_split, split_entities, train_graph, valid_graph
+from webfarer.graph.world import build_world
+from webfarer.policy.base import Policy
+from webfarer.policy.chat import ChatRenderer, load_renderer
+from webfarer.policy.expert import Expert
+from webfarer.policy.source import model_folder
+from webfarer.rollout.collect import Arena, Job, collect
+from webfarer.rollout.world import World, by_name
+from webfarer.store.atomic import write_text
+from webfarer.store.jsonl import read_jsonl, write_jsonl
+from webfarer.store.manifest import (
+    key_of,
+    new_manifest,
+    read_manifest,
+    sha256_file,
+    stage,
+    write_manifest,
+)
+from webfarer.store.parts import Parts
+from webfarer.synth.tasks import Source, make_tasks
+from webfarer.types import BadInput, Recipe, Split, Task, Trajectory, seed_for
+from webfarer.types.report import FunnelStage, Report, TrainingPoint
+
+Render = Callable[[Report, Sequence[tuple[Task, Trajectory]]], str]
+SPLITS: tuple[Split, ...] = ("train", "valid", "test")
+_SAMPLES_SHOWN = 6
+
+
+class Run:
+    """One recipe in one folder. Raises BadInput where the folder holds another recipe's run."""
+
+    def __init__(self, recipe: Recipe, folder: Path, teller: Teller, render: Render) -> None:
+        self.recipe, self.folder, self.teller, self._render = recipe, folder, teller, render
+        self._keys: dict[str, str] = {}
+        before = read_manifest(folder)
+        asked = recipe.model_dump(mode="json")
+        if before is None:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_manifest(folder, new_manifest(asked))
+        elif before.recipe != asked:
+            raise BadInput(
+                f"{folder} holds a run with other settings: choose another folder with --out, or "
+                "remove it"
+            )
+
+    def all(self) -> Report:
+        """Every stage that is not done, in order; then the report."""
+        self.worlds()
+        self.tasks()
+        self.expert()
+        self.curated()
+        self.evaluate("base", model_folder(self.recipe.model))
+        self.sft()
+        self.evaluate("sft", self.folder / "sft" / "model")
+        return self.report()
+
+    # Worlds and tasks
+
+    def worlds(self) -> None:
+        recipe = self.recipe
+        source = _folder_key(recipe.graph.folder) if recipe.graph.folder else "procedural"
+        key = self._key("worlds", recipe.seed, recipe.worlds, recipe.graph, source)
+
+        def work(out: Path) -> None:
+            for name, graph in _graphs(recipe):
+                save(graph, out / name)
+
+        self._stage("worlds", key, work)
+        facts = sum(len(world.graph.facts) for world in self._worlds.values())
+        self.teller.say(f"{len(self._worlds)} worlds, {facts:,} facts")
+
+    @cached_property
+    def _worlds(self) -> dict[str, World]:
+        """The worlds of the run by folder name, which is the split, a dash and the world's name."""
+        folders = sorted(path for path in (self.folder / "worlds").iterdir() if path.is_dir())
+        return {path.name: World(load(path, path.name.partition("-")[2])) for path in folders}
+
+    def tasks(self) -> None:
+        key = self._key("tasks", self.recipe.tasks, self._keys["worlds"])
+        self._stage("tasks", key, self._make_tasks)
+        counts = ", ".join(f"{len(self._tasks(split)):,} {split}" for split in SPLITS)
+        example = next(iter(self._tasks("test").values()))
+        self.teller.say(f"tasks: {counts}. One of them: {example.question}")
+
+    def _make_tasks(self, out: Path) -> None:
+        split = self._split
+        with self.teller.bar("tasks", len(self._worlds)) as update:
+            made: dict[Split, list[Task]] = {name: [] for name in SPLITS}
+            for number, (folder, world) in enumerate(self._worlds.items(), 1):
+                name: Split = folder.partition("-")[0]  # pyright: ignore[reportAssignmentType]
+                source = Source(
+                    world.graph,
+                    world.web.site.url_of,
+                    keep=lambda fact, name=name: split is None or fact_split(fact, split) == name,
+                )
+                wanted = getattr(self.recipe.tasks, name)
+                made[name] += make_tasks(
+                    source, seed=self.recipe.seed, split=name, per_level=wanted,
+                    recipe=self.recipe.name,
+                )  # fmt: skip
+                update(number, len(self._worlds))
+        for name in ("train", "test"):
+            if not made[name]:
+                raise BadInput(
+                    f"no valid {name} question can be asked of this graph: every relation is "
+                    "many-valued, guessable or too rare; give a graph with more facts"
+                )
+        for name, tasks in made.items():
+            write_jsonl(out / f"{name}.jsonl", tasks)
+
+    @cached_property
+    def _split(self) -> EntitySplit | None:
+        """The split of an imported graph's entities; None for procedural worlds."""
+        graph = self.recipe.graph
+        if graph.folder is None:
+            return None
+        whole = load(Path(graph.folder))
+        return split_entities(whole, self.recipe.seed, valid=graph.valid, test=graph.test)
+
+    def _tasks(self, split: Split) -> dict[str, Task]:
+        return {task.id: task for task in read_jsonl(self.folder / f"tasks/{split}.jsonl", Task)}
+
+    # Trajectories
+
+    def _arena(self, split: Split) -> Arena:
+        worlds = by_name(
+            world.graph for name, world in self._worlds.items() if name.startswith(split)
+        )
+        recipe = self.recipe
+        return arena(worlds, self._renderer.count, recipe.tools, recipe.rollout, recipe.seed)
+
+    @cached_property
+    def _renderer(self) -> ChatRenderer:
+        return load_renderer(model_folder(self.recipe.model))
+
+    def expert(self) -> None:
+        recipe = self.recipe
+        key = self._key(
+            "expert", recipe.expert, recipe.tools, recipe.rollout.prompt, recipe.rollout.max_turns,
+            self._renderer.tokenizer_sha256, self._keys["tasks"],
+        )  # fmt: skip
+
+        def work(out: Path) -> None:
+            atlases = {
+                world.graph.name: world.atlas
+                for name, world in self._worlds.items()
+                if name.startswith("train")
+            }
+            policy = Expert(atlases, recipe.expert.fault_rate)
+            tasks = self._tasks("train").values()
+            jobs = [Job(task, n) for task in tasks for n in range(recipe.expert.attempts)]
+            self._collect("expert", policy, self._arena("train"), jobs, out)
+
+        self._stage("expert", key, work)
+
+    def _collect(
+        self, name: str, policy: Policy, arena: Arena, jobs: Sequence[Job], out: Path
+    ) -> None:
+        with self.teller.bar(name, len(jobs)) as update:
+            collect(policy, arena, jobs, out, chunk=self.recipe.rollout.chunk, progress=update)
+
+    # The training set
+
+    def curated(self) -> None:
+        key = self._key("curated", self.recipe.funnel, self._keys["expert"])
+        self._stage("curated", key, self._curate)
+        counts = json.loads((self.folder / "curated/funnel.json").read_text())
+        self.teller.say(
+            f"funnel: {counts['entered']:,} trajectories, {counts['kept']:,} kept; "
+            f"{counts['tasks_without_survivor']:,} tasks left for reinforcement learning"
+        )
+
+    def _curate(self, out: Path) -> None:
+        trajectories = Parts(self.folder / "expert").read(Trajectory)
+        make_training_set(
+            trajectories, self._tasks("train"), self._renderer, self.recipe.funnel, out
+        )
+
+    # Training and evaluation
+
+    def sft(self) -> None:
+        from webfarer.train.sft import fine_tune
+
+        source = model_folder(self.recipe.model)
+        key = self._key("sft", self.recipe.sft, _folder_key(source), self._keys["curated"])
+
+        def work(out: Path) -> None:
+            segments = read_training_set(self.folder / "curated")
+            with self.teller.bar("fine-tuning") as update:
+                fine_tune(self.recipe.sft, source, segments, out, progress=shown(update))
+
+        self._stage("sft", key, work)
+
+    def evaluate(self, name: str, source: Path) -> None:
+        recipe = self.recipe
+        above = self._keys["sft"] if name == "sft" else _folder_key(source)
+        key = self._key(
+            f"eval-{name}", recipe.seed, recipe.eval, recipe.rollout, recipe.tools, above,
+            self._keys["tasks"],
+        )  # fmt: skip
+
+        def work(out: Path) -> None:
+            policy = local_policy(
+                name, source, self._renderer, recipe.rollout, recipe.eval.temperature
+            )
+            self._collect(f"evaluating {name}", policy, self._arena("test"), self._jobs(), out)
+
+        self._stage(f"eval-{name}", key, work)
+
+    def _jobs(self) -> list[Job]:
+        """The greedy attempts at every task, then the samples."""
+        settings = self.recipe.eval
+        tasks = [t for t in self._tasks("test").values() if t.level in settings.levels]
+        samples = [Job(task, n) for task in tasks for n in range(settings.samples)]
+        return [Job(task, greedy=True) for task in tasks] + samples
+
+    # The report
+
+    def report(self) -> Report:
+        tasks = {id: t for id, t in self._tasks("test").items()
+                 if t.level in self.recipe.eval.levels}  # fmt: skip
+        attempts = {
+            name: list(Parts(self.folder / f"eval-{name}").read(Trajectory))
+            for name in ("base", "sft")
+        }
+        manifest = read_manifest(self.folder)
+        assert manifest is not None
+        report = build_report(
+            attempts,
+            tasks,
+            k=self.recipe.eval.k,
+            equivalent=equivalent,
+            manifest=self._manifest(),
+            seed=self.recipe.seed,
+            funnel=_funnel_stages(json.loads((self.folder / "curated/funnel.json").read_text())),
+            training=_training(self.folder / "sft" / "metrics.jsonl"),
+            seconds={name: stage.seconds for name, stage in manifest.stages.items()},
+        )
+        write(report, self.folder / "report.json")
+        shown = _samples(attempts, tasks)
+        write_text(self.folder / "report.html", self._render(report, shown))
+        return report
+
+    def _manifest(self) -> dict[str, Any]:
+        tasks = sha256_file(self.folder / "tasks/test.jsonl")
+        models = {
+            "base": _folder_key(model_folder(self.recipe.model)),
+            "sft": _folder_key(self.folder / "sft" / "model"),
+        }
+        return {**score_manifest(self.recipe, self._arena("test"), tasks, "test"), "models": models}
+
+    # Bookkeeping
+
+    def _key(self, name: str, *parts: Any) -> str:
+        self._keys[name] = key_of(__version__, name, *parts)
+        return self._keys[name]
+
+    def _stage(self, name: str, key: str, work: Callable[[Path], None]) -> None:
+        done = stage(self.folder, name, key, work)
+        self.teller.say(f"[dim]{name}: {done.seconds:.1f} s[/]")
+
+
+def _graphs(recipe: Recipe) -> Iterable[tuple[str, KnowledgeGraph]]:
+    """The run's graphs by folder name: procedural worlds, or an imported graph's three."""
+    if recipe.graph.folder is not None:
+        whole = load(Path(recipe.graph.folder))
+        split = split_entities(whole, recipe.seed, valid=recipe.graph.valid, test=recipe.graph.test)
+        yield f"train-{whole.name}", train_graph(whole, split)
+        yield f"valid-{whole.name}", valid_graph(whole, split)
+        yield f"test-{whole.name}", whole
+        return
+    names: set[str] = set()
+    for split in SPLITS:
+        for number in range(getattr(recipe.worlds, split)):
+            graph = _new_world(recipe, split, number, names)
+            yield f"{split}-{graph.name}", graph
+
+
+def _new_world(recipe: Recipe, split: str, number: int, names: set[str]) -> KnowledgeGraph:
+    """The next world of a split; another is drawn where its name is taken."""
+    for draw in range(1000):
+        seed = seed_for(recipe.seed, "world", split, number, draw)
+        graph = build_world(seed, recipe.worlds.size)
+        if graph.name not in names:
+            names.add(graph.name)
+            return graph
+    raise BadInput("no world with a name of its own could be found: ask for fewer worlds")
+
+
+def _folder_key(folder: str | Path | None) -> str:
+    """A hash of a folder's files."""
+    path = Path(folder or ".")
+    if not path.is_dir():
+        raise BadInput(f"{path} is not a folder: check the path")
+    return key_of([(file.name, sha256_file(file)) for file in sorted(path.iterdir())
+                   if file.is_file()])  # fmt: skip
+
+
+def _funnel_stages(counts: Mapping[str, Any]) -> list[FunnelStage]:
+    stages, entered = [], counts["entered"]
+    for name, left in counts["after"].items():
+        dropped = counts["reasons"].get(name, {})
+        stages.append(FunnelStage(stage=name, entered=entered, kept=left, dropped=dropped))
+        entered = left
+    return stages
+
+
+def _training(path: Path) -> list[TrainingPoint]:
+    rows = (json.loads(line) for line in path.read_text().splitlines())
+    return [TrainingPoint(step=r["step"], loss=r["loss"], lr=r["lr"]) for r in rows]
+
+
+def _samples(
+    attempts: Mapping[str, Sequence[Trajectory]], tasks: Mapping[str, Task]
+) -> list[tuple[Task, Trajectory]]:
+    """Greedy attempts to read: of each policy, some that were right and some that were wrong."""
+    shown: list[tuple[Task, Trajectory]] = []
+    for trajectories in attempts.values():
+        for wanted in ("correct", "wrong"):
+            fits = [t for t in trajectories if t.greedy and t.verdict
+                    and t.verdict.status == wanted]  # fmt: skip
+            step = max(1, len(fits) // _SAMPLES_SHOWN)
+            shown += [(tasks[t.task_id], t) for t in fits[::step][:_SAMPLES_SHOWN]]
+    return shown

@@ -1,0 +1,62 @@
+"""`webfarer rollout`: attempts at tasks, written as trajectories."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from webfarer.cli.agents import arena, policy_named
+from webfarer.cli.options import Json, Quiet, Seed, Worlds, open_worlds, print_json
+from webfarer.cli.progress import Teller
+from webfarer.rollout.collect import Job, collect
+from webfarer.store.jsonl import read_jsonl
+from webfarer.types import RolloutSettings, Task, ToolSettings, Trajectory
+
+Policy = Annotated[
+    str, typer.Option("--policy", "-p", help='"expert", "base", a model folder or a hub id.')
+]
+
+
+def rollout(
+    tasks: Annotated[Path, typer.Argument(help="A file of tasks (JSONL).")],
+    out: Annotated[Path, typer.Argument(help="The folder for the trajectories.")],
+    world: Worlds,
+    policy: Policy = "expert",
+    samples: Annotated[int, typer.Option(help="Attempts at each task.")] = 1,
+    greedy: Annotated[bool, typer.Option("--greedy", help="One at temperature 0 too.")] = False,
+    temperature: Annotated[float, typer.Option(help="Of the samples.")] = 1.0,
+    prompt: Annotated[str, typer.Option(help='"brief" or "full".')] = "brief",
+    max_turns: Annotated[int, typer.Option(help="Turns an attempt may have.")] = 10,
+    seed: Seed = 1,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Lets a policy attempt every task; killed, the same command goes on where it was.
+
+    A trainable policy's token ids are kept in shards beside the trajectories.
+
+    Example:
+
+        webfarer rollout tasks.jsonl rollouts/expert --world worlds/seven --policy expert
+    """
+    settings = RolloutSettings.model_validate({"prompt": prompt, "max_turns": max_turns})
+    worlds = open_worlds(world)
+    agent, renderer = policy_named(policy, worlds, settings, temperature)
+    listed = list(read_jsonl(tasks, Task))
+    jobs = [Job(task, greedy=True) for task in listed] if greedy else []
+    jobs += [Job(task, n) for task in listed for n in range(samples)]
+    place = arena(worlds, renderer.count, ToolSettings(), settings, seed)
+    with Teller(quiet).bar("rollout", len(jobs)) as update:
+        parts = collect(
+            agent, place, jobs, out, chunk=settings.chunk, keep_tokens=True, progress=update
+        )
+    made = list(parts.read(Trajectory))
+    correct = sum(t.verdict is not None and t.verdict.status == "correct" for t in made)
+    failed = sum(t.failure is not None for t in made)
+    if json:
+        print_json({"attempts": len(made), "correct": correct, "failures": failed,
+                    "folder": str(out)})  # fmt: skip
+        return
+    typer.echo(f"{len(made):,} attempts, {correct:,} correct, {failed:,} failures of ours: {out}")

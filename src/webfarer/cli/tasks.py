@@ -1,0 +1,81 @@
+"""`webfarer tasks`: questions proven to have one answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from webfarer.cli.options import Json, Seed, Worlds, levels, open_worlds, print_json
+from webfarer.grade.gold import gold_answer
+from webfarer.grade.rules import check_gold
+from webfarer.graph.query import execute
+from webfarer.rollout.world import World
+from webfarer.store.jsonl import read_jsonl, write_jsonl
+from webfarer.synth.tasks import Source, make_tasks
+from webfarer.types import BadInput, Task
+
+app = typer.Typer(help="Make tasks from graphs, or check a file of them.", no_args_is_help=True)
+
+TaskFile = Annotated[Path, typer.Argument(help="A file of tasks (JSONL).")]
+
+
+@app.command("make")
+def make(
+    out: TaskFile,
+    world: Worlds,
+    level: Annotated[str, typer.Option(help="Tasks of each level, of each world.")] = "1=50,2=50",
+    split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Their split.")] = "test",
+    seed: Seed = 1,
+    json: Json = False,
+) -> None:
+    """Writes tasks, each proven to have exactly one answer in its graph.
+
+    Example:
+
+        webfarer tasks make tasks.jsonl --world worlds/seven --level 1=100,2=100,3=20
+    """
+    made: list[Task] = []
+    for each in open_worlds(world).values():
+        source = Source(each.graph, each.web.site.url_of)
+        made += make_tasks(source, seed=seed, split=split, per_level=levels(level), recipe="cli")
+    if not made:
+        raise BadInput("no valid question can be asked of these worlds: give larger ones")
+    write_jsonl(out, made)
+    if json:
+        print_json({"file": str(out), "tasks": len(made)})
+        return
+    typer.echo(f"{len(made):,} tasks in {out}. One of them: {made[0].question}")
+
+
+@app.command("check")
+def check(task_file: TaskFile, world: Worlds, json: Json = False) -> None:
+    """Proves every task again: its query has one answer, which is graded correct.
+
+    Example:
+
+        webfarer tasks check tasks.jsonl --world worlds/seven
+    """
+    worlds = open_worlds(world)
+    tasks = list(read_jsonl(task_file, Task))
+    for task in tasks:
+        if task.origin.world not in worlds:
+            raise BadInput(f"task {task.id} is about {task.origin.world!r}, which is not given")
+        _prove(task, worlds[task.origin.world])
+    if json:
+        print_json({"file": str(task_file), "tasks": len(tasks), "proven": len(tasks)})
+        return
+    typer.echo(f"{len(tasks):,} tasks, each with exactly one answer")
+
+
+def _prove(task: Task, world: World) -> None:
+    check_gold(task)
+    if task.query is None:
+        raise BadInput(f"task {task.id} has no query: it cannot be proven")
+    if world.graph.sha256 != task.origin.graph:
+        raise BadInput(f"task {task.id} was made from another graph than {world.graph.name!r}")
+    found = execute(task.query, world.graph)
+    answers = [gold_answer(world.graph, node).text for node in found]
+    if answers != [answer.text for answer in task.answers]:
+        raise BadInput(f"task {task.id}: its query gives {answers[:3]}, not its gold answer")

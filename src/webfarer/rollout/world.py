@@ -1,0 +1,53 @@
+"""Worlds as an agent meets them: a graph, the web over it, the tools over the web."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from webfarer.graph.graph import KnowledgeGraph
+from webfarer.policy.expert import Atlas
+from webfarer.tools.search import SearchTool
+from webfarer.tools.toolbox import Toolbox
+from webfarer.tools.visit import VisitTool
+from webfarer.types import BadInput, ToolSettings
+from webfarer.web.site import GraphWeb
+
+
+@dataclass(frozen=True)
+class World:
+    """One graph and the web over it; the web is built when it is first needed."""
+
+    graph: KnowledgeGraph
+
+    @cached_property
+    def web(self) -> GraphWeb:
+        return GraphWeb(self.graph)
+
+    @property
+    def atlas(self) -> Atlas:
+        """What the scripted expert knows of this world."""
+        return Atlas(self.graph, self.web.site.url_of)
+
+    def toolbox(self, settings: ToolSettings, count: Callable[[str], int]) -> Toolbox:
+        """`search` and `visit` over this world, with budgets in the tokens that `count` counts."""
+        limit = settings.observation_tokens
+        return Toolbox(
+            [
+                SearchTool(self.web, k=settings.hits, limit=limit, count=count),
+                VisitTool(self.web, limit=limit, count=count),
+            ]
+        )
+
+
+def by_name(graphs: Iterable[KnowledgeGraph]) -> Mapping[str, World]:
+    """Worlds by name. Raises BadInput where two have one name, or there is none."""
+    worlds: dict[str, World] = {}
+    for graph in graphs:
+        if graph.name in worlds:
+            raise BadInput(f"two worlds are called {graph.name!r}: rename the folder of one")
+        worlds[graph.name] = World(graph)
+    if not worlds:
+        raise BadInput("no world is given: name the folder of at least one")
+    return worlds

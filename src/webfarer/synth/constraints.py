@@ -1,0 +1,196 @@
+"""Level 3: an entity that only a web of constraints singles out.
+
+Constraints are drawn from what the graph says of the target, and of its neighbours, until the
+query that holds them has one answer; then those that are not needed are taken away again, so that
+every one of them counts.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from webfarer.graph.graph import Fact, KnowledgeGraph, Node
+from webfarer.graph.query import execute
+from webfarer.synth.wording import Wording
+from webfarer.types import Clause, OfType, Prefix, Query, Range, Term, Triple, Value
+
+MOST = 4  # constraints of one question
+LEAST = 2
+
+
+@dataclass(frozen=True)
+class Constraint:
+    """Clauses on the target `x`, their wording after the noun, and the facts they rest on."""
+
+    clauses: tuple[Clause, ...]
+    words: str
+    facts: tuple[Fact, ...]
+
+
+@dataclass(frozen=True)
+class Puzzle:
+    """What a level-3 task is made of: the question, its query, its answer, its facts."""
+
+    question: str
+    query: Query
+    answer: Node
+    facts: tuple[Fact, ...]
+
+
+class Puzzler:
+    """Makes level-3 puzzles over one graph; `keep` says which facts may be used."""
+
+    def __init__(
+        self,
+        graph: KnowledgeGraph,
+        wording: Wording,
+        rng: random.Random,
+        keep: Callable[[Fact], bool],
+    ) -> None:
+        self.graph = graph
+        self._wording = wording
+        self._rng = rng
+        self._keep = keep
+        kept = [fact.subject for fact in graph.facts if keep(fact)]
+        self._targets = [e for e in dict.fromkeys(kept) if graph.entities[e].types]
+
+    def puzzle(self) -> Puzzle | None:
+        """One puzzle, or None where this draw of target and constraints does not single it out."""
+        if not self._targets:
+            return None
+        target = self._rng.choice(self._targets)
+        kind = self.graph.entities[target].types[0]
+        options = self._constraints(target)
+        self._rng.shuffle(options)
+        chosen = self._single_out(target, kind, options)
+        if chosen is None:
+            return None
+        return self._worded(target, kind, chosen)
+
+    def _single_out(
+        self, target: str, kind: str, options: Sequence[Constraint]
+    ) -> list[Constraint] | None:
+        for size in range(LEAST, min(MOST, len(options)) + 1):
+            chosen = list(options[:size])
+            if execute(_query(kind, chosen), self.graph) == [target]:
+                return self._needed(kind, chosen, target)
+        return None
+
+    def _needed(self, kind: str, chosen: list[Constraint], target: str) -> list[Constraint]:
+        for constraint in list(chosen):
+            fewer = [other for other in chosen if other is not constraint]
+            if len(fewer) >= LEAST and execute(_query(kind, fewer), self.graph) == [target]:
+                chosen = fewer
+        return chosen
+
+    def _worded(self, target: str, kind: str, chosen: list[Constraint]) -> Puzzle | None:
+        facts = tuple(fact for constraint in chosen for fact in constraint.facts)
+        query, asked, answer = _query(kind, chosen), None, target
+        extra = [fact for fact in self._facts(target) if fact not in facts and self._single(fact)]
+        if extra and self._rng.random() < 0.5:
+            fact = self._rng.choice(extra)
+            clause = Triple(subject=Term(var="x"), relation=fact.relation, object=Term(var="y"))
+            query = Query(select="y", where=(*query.where, clause))
+            asked, answer, facts = fact.relation, fact.object, (*facts, fact)
+        words = [constraint.words for constraint in chosen]
+        question = self._wording.web(kind, words, asked, self._rng)
+        return Puzzle(question, query, answer, facts)
+
+    # What can be said of a target
+
+    def _facts(self, entity: str) -> list[Fact]:
+        return [fact for fact in self.graph.facts_of(entity) if self._keep(fact)]
+
+    def _single(self, fact: Fact) -> bool:
+        return len(self.graph.objects(fact.subject, fact.relation)) == 1
+
+    def _constraints(self, target: str) -> list[Constraint]:
+        found: list[Constraint] = []
+        for place, fact in enumerate(self._facts(target)):
+            if isinstance(fact.object, Value):
+                found.extend(self._bound(fact, place))
+            elif not self._wording.ambiguous(fact.object):
+                found.append(self._direct(fact))
+                found.extend(self._through(fact, place))
+        if found:
+            found.append(self._beginning(target))
+        return found
+
+    def _direct(self, fact: Fact) -> Constraint:
+        assert isinstance(fact.object, str)
+        label = self.graph.relation_label(fact.relation)
+        clause = Triple(subject=Term(var="x"), relation=fact.relation, object=Term(id=fact.object))
+        words = f"whose {label} is {self._wording.mention(fact.object)}"
+        return Constraint((clause,), words, (fact,))
+
+    def _through(self, fact: Fact, place: int) -> list[Constraint]:
+        """By a neighbour's neighbour: "whose director has the birthplace Y"."""
+        assert isinstance(fact.object, str)
+        further = [
+            next_fact
+            for next_fact in self._facts(fact.object)
+            if isinstance(next_fact.object, str)
+            and next_fact.object != fact.subject
+            and not self._wording.ambiguous(next_fact.object)
+        ]
+        if not further:
+            return []
+        second = self._rng.choice(further)
+        assert isinstance(second.object, str)
+        middle = Term(var=f"via{place}")
+        clauses = (
+            Triple(subject=Term(var="x"), relation=fact.relation, object=middle),
+            Triple(subject=middle, relation=second.relation, object=Term(id=second.object)),
+        )
+        words = (
+            f"whose {self.graph.relation_label(fact.relation)} has the "
+            f"{self.graph.relation_label(second.relation)} {self._wording.mention(second.object)}"
+        )
+        return [Constraint(clauses, words, (fact, second))]
+
+    def _bound(self, fact: Fact, place: int) -> list[Constraint]:
+        """By a bound on a date or number: "whose release date is before 1950"."""
+        assert isinstance(fact.object, Value)
+        bound = _loose_bound(fact.object, self._rng)
+        if bound is None:
+            return []
+        words, low, high = bound
+        var = f"value{place}"
+        clauses = (
+            Triple(subject=Term(var="x"), relation=fact.relation, object=Term(var=var)),
+            Range(var=var, min=low, max=high),
+        )
+        label = self.graph.relation_label(fact.relation)
+        return [Constraint(clauses, f"whose {label} is {words}", (fact,))]
+
+    def _beginning(self, target: str) -> Constraint:
+        text = self.graph.label(target)[: self._rng.choice((1, 2))]
+        return Constraint(
+            (Prefix(var="x", text=text),), f"whose name begins with \u201c{text}\u201d", ()
+        )
+
+
+def _query(kind: str, constraints: Sequence[Constraint]) -> Query:
+    clauses = [clause for constraint in constraints for clause in constraint.clauses]
+    return Query(select="x", where=(OfType(var="x", type=kind), *clauses))
+
+
+def _loose_bound(
+    value: Value, rng: random.Random
+) -> tuple[str, float | str | None, float | str | None] | None:
+    """Words, least and greatest value of a bound that the value keeps; None for a name."""
+    if value.kind == "number":
+        assert isinstance(value.value, float)
+        step = 10.0 ** (len(str(int(value.value))) - 1)
+        floor = value.value // step * step
+        if rng.random() < 0.5:
+            return f"at least {floor:,.0f} {value.unit}".strip(), floor, None
+        return f"at most {floor + step:,.0f} {value.unit}".strip(), None, floor + step
+    if value.kind == "date":
+        decade = int(str(value.value)[:4]) // 10 * 10
+        if rng.random() < 0.5:
+            return f"in {decade} or later", f"{decade:04d}-01-01", None
+        return f"before {decade + 10}", None, f"{decade + 9:04d}-12-31"
+    return None

@@ -1,0 +1,200 @@
+"""Cold start: supervised fine-tuning on what the policy wrote, observations masked.
+
+One synchronous loop. A step is a fixed number of packed rows; its loss is the mean over all the
+tokens trained in the step (the sum over rows divided by their count, never a mean of means).
+What a run does is fixed before it begins, so that it can be killed anywhere and, run again, ends
+with the same weights: bit for bit on one CPU with the same number of threads.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from webfarer.algo import nll, warmup_cosine
+from webfarer.policy.model import load_model
+from webfarer.store import append_jsonl, key_of, read_jsonl, write_jsonl
+from webfarer.train.attention import Way, choose_way, logprobs
+from webfarer.train.checkpoint import load_checkpoint, save_checkpoint
+from webfarer.train.folder import data_hash, finished, save_model, source_hash, tokenizer_hash
+from webfarer.train.pack import Row, check_segments, collate, pack, too_long, trained_tokens
+from webfarer.types import BadInput, Record, Segment, SftSettings, WebfarerError, seed_for
+
+Progress = Callable[[int, int, float, float], None]
+"""Called after each step with: steps done, steps in all, loss (nats a token), tokens a second."""
+
+
+class Metric(Record):
+    """One line of metrics.jsonl. `tokens` went through the model, `trained` had a loss."""
+
+    step: int
+    loss: float
+    tokens: int
+    trained: int
+    lr: float
+    grad_norm: float
+    seconds: float
+
+
+@dataclass(slots=True)
+class _Run:
+    """What every step needs."""
+
+    settings: SftSettings
+    segments: Sequence[Segment]
+    plan: list[list[Row]]
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    way: Way
+    device: torch.device
+
+
+def fine_tune(
+    settings: SftSettings,
+    source: Path | str,
+    segments: Sequence[Segment],
+    out: Path,
+    progress: Progress | None = None,
+    device: str = "auto",
+) -> Path:
+    """Trains the model of a folder or Hugging Face id and returns the folder of the new one.
+
+    `out` gets `model/` (complete: config, weights, tokenizer), `metrics.jsonl` and, until it is
+    finished, `checkpoint.safetensors`. Run again with the same arguments it goes on where it was,
+    or returns at once where it was finished. Raises BadInput on data or a checkpoint that cannot
+    be used, and WebfarerError where the loss is no longer a number.
+    """
+    out = Path(out)
+    check_segments(segments, tokenizer_hash(source))
+    key = key_of("sft-1", settings, source_hash(source), data_hash(segments))
+    if finished(out / "model", key):
+        return out / "model"
+    run = _prepare(settings, source, segments, device)
+    checkpoint = out / "checkpoint.safetensors"
+    done = load_checkpoint(checkpoint, run.model, run.optimizer, key)
+    _keep_metrics(out / "metrics.jsonl", done)
+    for step in range(done, len(run.plan)):
+        metric = _step(run, step)
+        append_jsonl(out / "metrics.jsonl", [metric])
+        if progress:
+            progress(step + 1, len(run.plan), metric.loss, metric.tokens / metric.seconds)
+        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == len(run.plan):
+            save_checkpoint(checkpoint, run.model, run.optimizer, step + 1, key)
+    dropped = too_long([len(segment) for segment in segments], settings.length)
+    about = {"steps": len(run.plan), "segments": len(segments), "too_long": dropped}
+    save_model(run.model, source, out / "model", key, settings, about)
+    checkpoint.unlink(missing_ok=True)
+    return out / "model"
+
+
+def plan_steps(settings: SftSettings, lengths: Sequence[int]) -> list[list[Row]]:
+    """The rows of every step, over all epochs. Raises BadInput where no segment fits a row."""
+    if too_long(lengths, settings.length) == len(lengths):
+        raise BadInput(
+            f"every segment is longer than length {settings.length} (the shortest has "
+            f"{min(lengths)} tokens): raise length"
+        )
+    rows: list[Row] = []
+    epoch, wanted = 0, (settings.steps or 0) * settings.rows
+    while epoch < settings.epochs if settings.steps is None else len(rows) < wanted:
+        rows.extend(pack(lengths, settings.length, settings.seed, epoch))
+        epoch += 1
+    rows = rows[: wanted or None]
+    return [rows[begin : begin + settings.rows] for begin in range(0, len(rows), settings.rows)]
+
+
+def _prepare(
+    settings: SftSettings, source: Path | str, segments: Sequence[Segment], device: str
+) -> _Run:
+    plan = plan_steps(settings, [len(segment) for segment in segments])
+    model = load_model(source, "float32", device)
+    way = choose_way(model)
+    model.train()
+    return _Run(
+        settings=settings,
+        segments=segments,
+        plan=plan,
+        model=model,
+        optimizer=_adamw(settings, model),
+        way=way,
+        device=next(model.parameters()).device,
+    )
+
+
+def _adamw(settings: SftSettings, model: nn.Module) -> torch.optim.Optimizer:
+    """AdamW (Loshchilov and Hutter 2019), its decay on matrices alone: not on norms and biases."""
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    groups = [
+        {"params": [p for p in parameters if p.dim() >= 2], "weight_decay": settings.weight_decay},
+        {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
+
+
+def _step(run: _Run, step: int) -> Metric:
+    """One optimiser step on the rows that the plan has for it."""
+    begun, settings = time.perf_counter(), run.settings
+    torch.manual_seed(seed_for("sft", settings.seed, step))  # for models with dropout
+    rows = [[run.segments[index] for index in row] for row in run.plan[step]]
+    trained = sum(trained_tokens(segment) for row in rows for segment in row)
+    loss = sum(_backward(run, row, trained) for row in rows)
+    norm = float(nn.utils.clip_grad_norm_(run.model.parameters(), settings.clip))
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise WebfarerError(
+            f"step {step + 1}: loss {loss}, gradient norm {norm}: lower learning_rate (now "
+            f"{settings.learning_rate:g}) or use float32; the last checkpoint is kept"
+        )
+    rate = _rate(settings, step, len(run.plan))
+    for group in run.optimizer.param_groups:
+        group["lr"] = rate
+    run.optimizer.step()
+    run.optimizer.zero_grad(set_to_none=True)
+    return Metric(
+        step=step + 1,
+        loss=loss,
+        tokens=sum(len(segment) for row in rows for segment in row),
+        trained=trained,
+        lr=rate,
+        grad_norm=norm,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _backward(run: _Run, row: Sequence[Segment], trained: int) -> float:
+    """Adds one row's share of the step's gradient; returns its share of the loss."""
+    packed = collate(row).to(run.device)
+    with torch.autocast(run.device.type, torch.bfloat16, enabled=_bf16(run.settings)):
+        logprobs_1N = logprobs(run.model, packed, run.way)[None]
+    total, _ = nll(logprobs_1N, torch.ones_like(logprobs_1N))
+    share: Tensor = total / trained
+    share.backward()
+    return float(share.detach())
+
+
+def _bf16(settings: SftSettings) -> bool:
+    return settings.precision == "bf16"
+
+
+def _rate(settings: SftSettings, step: int, total: int) -> float:
+    peak = settings.learning_rate
+    warmup = min(total, math.ceil(settings.warmup * total))
+    return warmup_cosine(step, warmup, total, peak, peak * settings.floor)
+
+
+def _keep_metrics(path: Path, done: int) -> None:
+    """Drops the lines of steps that will be taken again."""
+    if path.exists():
+        kept = [metric for metric in read_jsonl(path, Metric, _ignore) if metric.step <= done]
+        write_jsonl(path, kept)
+
+
+def _ignore(_: Any) -> None:
+    """A torn line of metrics is of a step that is taken again: nothing is lost."""
