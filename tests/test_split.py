@@ -1,6 +1,7 @@
 """The split by entities: a hand-made graph, and the share of test facts on real ones."""
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -71,10 +72,16 @@ def test_train_and_valid_graphs_omit_what_they_may_not_show():
     assert train_graph(graph, SPLIT).facts == (facts[0], facts[5])
     assert valid_graph(graph, SPLIT).facts == (facts[0], facts[1], facts[4], facts[5])
     assert list(train_graph(graph, SPLIT).entities) == list("abcdef")
-    assert {train_graph(graph, SPLIT).name, valid_graph(graph, SPLIT).name} == {
-        "g-train",
-        "g-valid",
-    }
+    assert train_graph(graph, SPLIT).name == graph.name
+
+
+def test_the_train_graph_holds_no_prose_about_held_out_entities():
+    graph = graph_of([fact("a", "b")])
+    told = {e: replace(graph.entities[e], extracts={"en": f"About {e}."}) for e in graph.entities}
+    graph = KnowledgeGraph(graph.name, told.values(), graph.relations.values(), graph.facts)
+    hidden = SPLIT.valid | SPLIT.test
+    for id, entity in train_graph(graph, SPLIT).entities.items():
+        assert bool(entity.extracts) == (id not in hidden)
 
 
 def ring(size, extra=()):

@@ -15,8 +15,8 @@ into test would take hundreds of facts with it. On an excerpt of Wikidata of 4,9
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 
 from webfarer.graph.graph import Fact, KnowledgeGraph
 from webfarer.types import BadInput, seed_for
@@ -81,10 +81,20 @@ def path_is(facts: Iterable[Fact], split: EntitySplit) -> Split | None:
 
 
 def train_graph(graph: KnowledgeGraph, split: EntitySplit) -> KnowledgeGraph:
-    """The graph without valid and test facts: what training may see."""
-    return graph.restricted(f"{graph.name}-train", lambda fact: fact_split(fact, split) == "train")
+    """The graph without valid and test facts, and without prose about valid and test entities,
+    which may state such facts: what training may see. It keeps the graph's name."""
+    return _without(graph, split.valid | split.test, lambda f: fact_split(f, split) == "train")
 
 
 def valid_graph(graph: KnowledgeGraph, split: EntitySplit) -> KnowledgeGraph:
-    """The graph without test facts. For testing, the graph itself is used."""
-    return graph.restricted(f"{graph.name}-valid", lambda fact: fact_split(fact, split) != "test")
+    """The graph without test facts and prose. For testing, the graph itself is used."""
+    return _without(graph, split.test, lambda fact: fact_split(fact, split) != "test")
+
+
+def _without(
+    graph: KnowledgeGraph, hidden: frozenset[str], keep: Callable[[Fact], bool]
+) -> KnowledgeGraph:
+    kept = graph.restricted(graph.name, keep)
+    for id in hidden:
+        kept.entities[id] = replace(kept.entities[id], extracts={})
+    return kept

@@ -9,6 +9,7 @@ in the ways that real policies are, so that filters have work (`FAULTS`).
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,6 +58,8 @@ class Step:
     object: Node
 
 
+_URL = re.compile(r"\]\((\S+)\)$", re.MULTILINE)
+Clue = list[tuple[str, str, str]]  # a page, the relation whose list to read there, what it names
 Script = Generator[str, Observation, None]
 Found = Generator[str, Observation, bool]
 
@@ -101,6 +104,8 @@ class ExpertActor:
         self.faults: tuple[str, ...] = ()
         self._script = self._solve()
         self._last: Call | None = None
+        self._found: set[str] = set()
+        self._results: list[str] = []
 
     async def act(self, observation: Observation | None) -> Reply:
         text = next(self._script) if observation is None else self._script.send(observation)
@@ -139,20 +144,25 @@ class ExpertActor:
     def _read(self, step: Step, intro: str) -> Found:
         """Finds the subject's page and reads the relation there."""
         label, relation = self.graph.label(step.subject), self._relation(step)
-        if not (yield from self._find(step.subject, intro)):
-            return False
-        yield from self._stray_visits()
+        if step.subject not in self._found:
+            if not (yield from self._find(step.subject, intro)):
+                return False
+            intro = ""
+        yield from self._stray_visits(step.subject)
         url = self.url_of(step.subject)
         wanted = self._text(step.object)
-        for goal in (f"{relation} of {label}", f"{relation}"):
-            seen = yield self._visit(f"I open the page of {label} for the {relation}.", url, goal)
+        for goal in (f"{relation} of {label}", label):
+            thought = f"{intro} I open the page of {label} for the {relation}.".strip()
+            seen = yield self._visit(thought, url, goal)
             if wanted in seen.text:
                 return True
         return False
 
     def _find(self, entity: str, intro: str) -> Found:
-        """Searches until the entity's page is among the results."""
+        """Searches until the entity's page is among the results; once is enough."""
         label = self.graph.label(entity)
+        if entity in self._found:
+            return True
         if self._now("wrong_query"):
             other = self.graph.label(self._stranger())
             yield self._search(f"{intro} I search for {other}.", other)
@@ -165,32 +175,43 @@ class ExpertActor:
             seen = yield self._search(f"{intro} I search for {query}.".strip(), query)
             if self._now("repeated_action") and self._last is not None:
                 seen = yield self._call("Once more.", self._last)
-            if f"({self.url_of(entity)})" in seen.text:
+            self._results = _URL.findall(seen.text)
+            if self.url_of(entity) in self._results:
+                self._found.add(entity)
                 return True
             intro = "It is not among the results."
         return False
 
-    def _stray_visits(self) -> Script:
-        if self._now("redundant_visit"):
-            other = self._stranger()
-            yield self._visit("This may help too.", self.url_of(other), self.graph.label(other))
+    def _stray_visits(self, entity: str) -> Script:
+        others = [url for url in self._results if url != self.url_of(entity)]
+        if others and self._now("redundant_visit"):
+            yield self._visit("This may help too.", self._rng.choice(others), "overview")
         if self._now("invented_url"):
             url = self.url_of(self._stranger()) + "_of_the_North"
             yield self._visit("There should be a page.", url, "overview")
 
     def _track_down(self, target: str) -> Found:
-        """Level 3: reads the page of a known entity until it names the target, then checks it."""
-        label = self.graph.label(target)
-        for known, relation in self._clues(target):
-            heading = self.graph.relations[relation].inverse.get("en") or relation
-            name = self.graph.label(known)
-            if not (yield from self._find(known, f"The {heading} lead to it.")):
-                continue
-            goal = f"{heading}: {label[0]}"
-            seen = yield self._visit(f"I read {name}: {heading}.", self.url_of(known), goal)
-            if label in seen.text:
+        """Level 3: goes from a known entity, page by page, to one that names the target; then
+        checks it."""
+        for clue in self._clues():
+            if (yield from self._follow(clue)):
                 return (yield from self._check(target))
         return False
+
+    def _follow(self, clue: Clue) -> Found:
+        """Reads from the known entity on; each page must name the next thing."""
+        for entity, relation, following in clue:
+            heading = self.graph.relations[relation].inverse.get("en") or relation
+            intro = f"The {heading} of {self.graph.label(entity)} lead on."
+            if not (yield from self._find(entity, intro)):
+                return False
+            name, label = self.graph.label(entity), self.graph.label(following)
+            seen = yield self._visit(
+                f"I read what the page of {name} lists: {heading}.", self.url_of(entity), heading
+            )
+            if label not in seen.text:
+                return False
+        return True
 
     def _check(self, target: str) -> Found:
         label = self.graph.label(target)
@@ -231,14 +252,23 @@ class ExpertActor:
         assert isinstance(node, str)
         return node
 
-    def _clues(self, target: str) -> list[tuple[str, str]]:
-        """Known entities that name the target on their pages, those that name fewest first."""
-        clues = [
-            (t.object.id, t.relation)
-            for t in _triples(self.query)
-            if t.subject.var == "x" and t.object.id is not None
-        ]
-        return sorted(clues, key=lambda clue: len(self.graph.facts_to(clue[0])))
+    def _clues(self) -> list[Clue]:
+        """Ways from a known entity against the triples to the target, those that name the fewest
+        things on the way first."""
+        triples, clues = _triples(self.query), []
+        for triple in triples:
+            if triple.object.id is None or triple.subject.var is None:
+                continue
+            clue = [(triple.object.id, triple.relation, self._binding(triple.subject.var))]
+            at = triple.subject.var
+            for before in triples:
+                if before.object.var == at and before.subject.var is not None:
+                    here = clue[-1][2]
+                    clue.append((here, before.relation, self._binding(before.subject.var)))
+                    at = before.subject.var
+            if at == "x":
+                clues.append(clue)
+        return sorted(clues, key=lambda clue: [len(self.graph.facts_to(at)) for at, _, _ in clue])
 
     # Wording
 

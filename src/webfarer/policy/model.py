@@ -7,12 +7,15 @@ some of the model's weights to chance.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.utils import logging
 
 from webfarer.types import BadInput
 
@@ -30,9 +33,10 @@ def load_model(source: str | Path, dtype: str = "float32", device: str = "auto")
     if _is_folder(source):
         _check_folder(Path(source))
     try:
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            str(source), dtype=_DTYPES[dtype], use_safetensors=True, output_loading_info=True
-        )
+        with _quiet():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                str(source), dtype=_DTYPES[dtype], use_safetensors=True, output_loading_info=True
+            )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = _one_line(error)
         raise BadInput(f"{source} cannot be loaded as a causal model: {reason}") from error
@@ -76,6 +80,20 @@ def _check_folder(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         found = "only pickle .bin weights" if any(folder.glob("*.bin")) else "no weights"
         raise BadInput(f"{folder} holds {found}; save the model as safetensors")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """No progress bars and warnings of the library's: what matters of them becomes an error."""
+    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bars:
+            logging.enable_progress_bar()
 
 
 def _one_line(error: BaseException) -> str:

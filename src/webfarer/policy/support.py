@@ -11,7 +11,7 @@ import inspect
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PreTrainedConfig, PreTrainedModel
 
 from webfarer.policy.cache import SlotCache
 from webfarer.types import BadInput
@@ -27,7 +27,8 @@ def check_model(model: PreTrainedModel, context: int) -> None:
         try:
             off = probe(model)
         except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
-            reason = f"it does not run over our cache ({str(error).splitlines()[0:1]})"
+            said = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = f"it does not run over the engine's cache ({said})"
         else:
             limit = 1e-3 if model.dtype == torch.float32 else 0.25
             if not off <= limit:
@@ -39,13 +40,12 @@ def check_model(model: PreTrainedModel, context: int) -> None:
 
 def _refusal(model: PreTrainedModel, context: int) -> str | None:
     config = model.config.get_text_config()
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     window = getattr(config, "sliding_window", None)
-    if kinds != {"full_attention"}:
+    kinds = set(getattr(config, "layer_types", None) or _kind(window, config))
+    if window and window >= context:  # never reached, so it is full attention
+        kinds.discard("sliding_attention")
+    if kinds - {"full_attention"}:
         return f"it has layers of type {', '.join(sorted(kinds - {'full_attention'}))}"
-    slides = window and getattr(config, "use_sliding_window", True)
-    if slides and getattr(config, "layer_types", None) is None:
-        return f"it attends over a sliding window of {window}"
     rope = getattr(config, "rope_parameters", None) or {}
     if rope.get("rope_type", "default") in ("dynamic", "longrope"):
         return f"its rotary scaling ({rope['rope_type']}) changes with the length"
@@ -58,6 +58,12 @@ def _refusal(model: PreTrainedModel, context: int) -> str | None:
     if longest and context > longest:
         return f"it has {longest} positions, fewer than the context of {context}"
     return None
+
+
+def _kind(window: int | None, config: PreTrainedConfig) -> list[str]:
+    """What the layers are, for a family whose configuration does not list them."""
+    slides = window and getattr(config, "use_sliding_window", True)
+    return ["sliding_attention" if slides else "full_attention"]
 
 
 @torch.inference_mode()

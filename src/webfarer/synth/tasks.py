@@ -115,11 +115,17 @@ def _task(
         hops=len(draft.facts),
         split=split,
         start_urls=source.start_urls,
-        evidence=_evidence(source, draft.facts),
+        evidence=_evidence(source, draft.facts, both_ends=level == 3),
         origin=origin,
     )
 
 
-def _evidence(source: Source, facts: Sequence[Fact]) -> tuple[str, ...]:
-    """The pages that state the facts, in order: each fact stands on its subject's page."""
-    return tuple(dict.fromkeys(source.url_of(fact.subject) for fact in facts))
+def _evidence(source: Source, facts: Sequence[Fact], both_ends: bool) -> tuple[str, ...]:
+    """The pages that state the facts, in order: a fact stands on its subject's page. A web of
+    constraints is also entered from the other end, by the lists on the objects' pages."""
+    pages: dict[str, None] = {}
+    for fact in facts:
+        pages[source.url_of(fact.subject)] = None
+        if both_ends and isinstance(fact.object, str):
+            pages[source.url_of(fact.object)] = None
+    return tuple(pages)

@@ -226,8 +226,9 @@ class ExtractiveReader:
     """Quotes the passages of a page that match the goal, best first, below the page's title.
 
     At most `most` passages, none that scores under `cutoff` of the best one, grouped under their
-    headings. Where nothing matches, the start of the page. `links` keeps link targets, so that an
-    agent can follow them. Words of the page's title count for little: every passage is about it.
+    headings. Where nothing matches, as much of the page's start as the budget takes. `links` keeps
+    link targets, so that an agent can follow them. Words of the page's title count for little:
+    every passage is about it.
     """
 
     most: int = 8
@@ -251,11 +252,11 @@ class ExtractiveReader:
         return f"{title}\n{first}" if first else fit(title, limit, count)
 
     def best(self, parts: Sequence[Passage], goal: str, title: str = "") -> list[Passage]:
-        """The passages worth quoting, best first; the first ones of the page if none matches."""
+        """The passages worth quoting, best first; all of them, in order, if none matches."""
         scores = scores_of(parts, goal, title)
         ranked = sorted(range(len(parts)), key=lambda index: -scores[index])
         if not ranked or scores[ranked[0]] <= 0:
-            return list(parts[: self.most])
+            return list(parts)
         least = self.cutoff * scores[ranked[0]]
         return [parts[index] for index in ranked[: self.most] if scores[index] >= least]
 
@@ -287,6 +288,8 @@ def scores_of(parts: Sequence[Passage], goal: str, title: str = "") -> list[floa
     named: dict[str, float] = {}
     for name in {name for part in parts for name in (part.label, part.heading)}:
         named[name] = _share(set(terms(name)) - known, wanted)
+    if not any(named.values()) and not any((wanted - known) & bag.keys() for bag in bags):
+        return [0.0] * len(parts)  # only the title's words match, and they match everywhere
     scores = []
     for part, bag, size in zip(parts, bags, sizes, strict=True):
         length = 1.2 * (0.5 + 0.5 * size / (mean or 1.0))

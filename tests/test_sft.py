@@ -1,0 +1,290 @@
+"""Fine-tuning: the loss is the token mean, the model learns, and what comes out is whole."""
+
+import json
+import math
+
+import pytest
+import torch
+import transformers
+
+from webfarer.store import read_jsonl
+from webfarer.train.base import BaseSettings, Shape, make_base, text_segments
+from webfarer.train.folder import load_tokenizer, tokenizer_hash
+from webfarer.train.pack import trained_tokens
+from webfarer.train.sft import Metric, fine_tune, plan_steps
+from webfarer.train.tokenizer import train_tokenizer
+from webfarer.types import BadInput, Segment, SftSettings, WebfarerError, random_for
+
+SHAPE = Shape(hidden=32, layers=2, heads=2, kv_heads=1, head_dim=16, intermediate=48, context=256)
+NAMES = ["Taren", "Vollis", "Orla", "Venn", "Brask", "Ilmar"]
+URL = "https://{0}.example/wiki/{0}"
+
+
+def pages(count: int = 40) -> list[str]:
+    random = random_for("test", "pages")
+    rows = []
+    for _ in range(count):
+        first, last, place = (random.choice(NAMES) for _ in range(3))
+        url = f"https://lore.example/wiki/{first}_{last}"
+        rows.append(
+            f"# {first} {last}\n\n{first} {last} was born in {place}, {random.randint(1, 1999)}. "
+            f"See [{first} {last}]({url})."
+        )
+    return rows
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    settings = BaseSettings(
+        vocab_size=512, shape=SHAPE, training=SftSettings(steps=2, length=128, rows=2)
+    )
+    return make_base(settings, pages(), tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture(scope="module")
+def segments(base):
+    """Half of every page is given, the rest is the policy's."""
+    made = []
+    for page in text_segments(base, pages(12), 128):
+        mask = [int(place > len(page) // 2) for place in range(len(page))]
+        made.append(Segment(page.tokenizer, page.ids, mask, page.logprobs))
+    return made
+
+
+def test_the_loss_of_a_step_is_the_mean_over_its_trained_tokens(base, segments, tmp_path):
+    """Against one plain forward a segment of the same weights, by transformers alone."""
+    fine_tune(SftSettings(epochs=1, length=128, rows=100), base, segments, tmp_path)
+    (metric,) = read_jsonl(tmp_path / "metrics.jsonl", Metric)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for segment in segments:
+            labels = [i if m else -100 for i, m in zip(segment.ids, segment.mask, strict=True)]
+            mean = model(torch.tensor([segment.ids]), labels=torch.tensor([labels])).loss
+            total += float(mean) * trained_tokens(segment)
+            count += trained_tokens(segment)
+    assert metric.trained == count
+    assert metric.tokens == sum(map(len, segments))
+    assert metric.loss == pytest.approx(total / count, rel=1e-5)
+
+
+def test_one_step_is_that_of_the_plain_optimiser(base, segments, tmp_path):
+    """Against torch's unfused AdamW on the plain loss: clipped, its decay on matrices alone."""
+    settings = SftSettings(
+        epochs=1, length=128, rows=100, learning_rate=1e-2, weight_decay=0.3, clip=0.5, warmup=0
+    )
+    made = transformers.AutoModelForCausalLM.from_pretrained(
+        fine_tune(settings, base, segments, tmp_path)
+    )
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    total = torch.zeros(())
+    for segment in segments:
+        labels = [i if m else -100 for i, m in zip(segment.ids, segment.mask, strict=True)]
+        mean = model(torch.tensor([segment.ids]), labels=torch.tensor([labels])).loss
+        total = total + mean * trained_tokens(segment)
+    (total / sum(map(trained_tokens, segments))).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+    groups = [
+        {"params": [p for p in model.parameters() if p.dim() == 2], "weight_decay": 0.3},
+        {"params": [p for p in model.parameters() if p.dim() == 1], "weight_decay": 0.0},
+    ]
+    torch.optim.AdamW(groups, lr=1e-2, betas=(0.9, 0.95), fused=False).step()
+    for (name, mine), theirs in zip(made.named_parameters(), model.parameters(), strict=True):
+        # Adam's first step is near a sign: where a gradient is nearly 0 rounding decides it.
+        close = torch.isclose(mine, theirs, atol=2e-4)
+        assert close.float().mean() > 0.999, name
+
+
+def test_it_learns_and_tells_of_every_step(base, segments, tmp_path):
+    seen: list[tuple[int, int, float, float]] = []
+    settings = SftSettings(steps=30, length=128, rows=4, learning_rate=1e-2)
+    out = fine_tune(settings, base, segments, tmp_path, lambda *args: seen.append(args))
+    metrics = list(read_jsonl(tmp_path / "metrics.jsonl", Metric))
+    assert [metric.step for metric in metrics] == list(range(1, 31))
+    assert [(step, total) for step, total, _, _ in seen] == [(s, 30) for s in range(1, 31)]
+    assert [loss for _, _, loss, _ in seen] == [metric.loss for metric in metrics]
+    assert metrics[-1].loss < 0.5 * metrics[0].loss
+    assert max(metric.lr for metric in metrics) == pytest.approx(1e-2)
+    assert metrics[-1].lr < 0.12 * 1e-2
+    assert out == tmp_path / "model"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["metrics.jsonl", "model"]
+
+
+def test_bf16_trains_to_about_the_same_loss(base, segments, tmp_path):
+    losses = {}
+    for precision in ("float32", "bf16"):
+        settings = SftSettings(
+            steps=15, length=128, rows=4, learning_rate=1e-2, precision=precision
+        )
+        fine_tune(settings, base, segments, tmp_path / precision)
+        losses[precision] = [
+            metric.loss for metric in read_jsonl(tmp_path / precision / "metrics.jsonl", Metric)
+        ]
+    # Two decimal digits of mantissa: the first losses agree to them, the last to a tenth.
+    assert losses["bf16"][0] == pytest.approx(losses["float32"][0], rel=1e-2)
+    assert losses["bf16"][-1] == pytest.approx(losses["float32"][-1], rel=0.1)
+
+
+def test_the_model_is_a_complete_hugging_face_folder(base, segments, tmp_path):
+    out = fine_tune(SftSettings(steps=1, length=128), base, segments, tmp_path)
+    assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= {
+        path.name for path in out.iterdir()
+    }
+    assert not list(out.glob("*.bin"))
+    assert (out / "tokenizer.json").read_bytes() == (base / "tokenizer.json").read_bytes()
+    assert tokenizer_hash(out) == segments[0].tokenizer
+    tokenizer = transformers.AutoTokenizer.from_pretrained(out)
+    model = transformers.AutoModelForCausalLM.from_pretrained(out)
+    assert model.config._attn_implementation != "webfarer_documents"
+    ids = tokenizer("Taren Vollis was", return_tensors="pt")
+    assert model.generate(**ids, max_new_tokens=3, do_sample=False).shape[1] > 3
+    assert tokenizer(pages()[0])["input_ids"] == load_tokenizer(out).encode(pages()[0]).ids
+
+
+def test_a_finished_run_is_not_run_again_and_another_is_not_overwritten(base, segments, tmp_path):
+    settings = SftSettings(steps=1, length=128)
+    fine_tune(settings, base, segments, tmp_path)
+    before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
+    called: list[int] = []
+    fine_tune(settings, base, segments, tmp_path, lambda *_: called.append(1))
+    assert not called
+    assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(BadInput, match="another run's model"):
+        fine_tune(SftSettings(steps=2, length=128), base, segments, tmp_path)
+
+
+def test_segments_too_long_for_a_row_are_dropped_and_counted(base, segments, tmp_path):
+    first = segments[0]
+    long = Segment(first.tokenizer, first.ids * 3, first.mask * 3, first.logprobs * 3)
+    data = [long, *segments, long]
+    out = fine_tune(SftSettings(steps=1, length=2 * len(first)), base, data, tmp_path)
+    assert json.loads((out / "training.json").read_text())["too_long"] == 2
+    with pytest.raises(BadInput, match="raise length"):
+        fine_tune(SftSettings(steps=1, length=8), base, segments, tmp_path / "other")
+
+
+def test_what_cannot_be_trained_on_is_told_before_anything_is_written(base, segments, tmp_path):
+    foreign = Segment("cd" * 32, [1, 2], [0, 1], [0.0, 0.0])
+    for bad, says in (([], "empty"), ([*segments, foreign], "tokenizer")):
+        with pytest.raises(BadInput, match=says):
+            fine_tune(SftSettings(steps=1), base, bad, tmp_path / "x")
+    with pytest.raises(BadInput):
+        fine_tune(SftSettings(steps=1), tmp_path / "no model here", segments, tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
+    base, segments, tmp_path, monkeypatch
+):
+    from webfarer.train import sft
+
+    settings = SftSettings(steps=6, length=128, checkpoint_every=2)
+    real, calls = sft.logprobs, []
+
+    def failing(*args):
+        calls.append(1)
+        return real(*args) * (math.nan if len(calls) > 4 else 1.0)
+
+    monkeypatch.setattr(sft, "plan_steps", lambda s, lengths: [[(0,)]] * 6)
+    monkeypatch.setattr(sft, "logprobs", failing)
+    with pytest.raises(WebfarerError, match=r"step 5: loss nan.*last checkpoint is kept"):
+        fine_tune(settings, base, segments, tmp_path)
+    assert (tmp_path / "checkpoint.safetensors").exists()
+    assert not (tmp_path / "model").exists()
+    monkeypatch.setattr(sft, "logprobs", real)
+    fine_tune(settings, base, segments, tmp_path)
+    steps = [metric.step for metric in read_jsonl(tmp_path / "metrics.jsonl", Metric)]
+    assert steps == [1, 2, 3, 4, 5, 6]
+
+
+def test_the_plan_covers_every_segment_once_an_epoch():
+    lengths = [random_for("plan", i).randrange(10, 100) for i in range(333)]
+    plan = plan_steps(SftSettings(epochs=3, length=128, rows=5), lengths)
+    used = [index for step in plan for row in step for index in row]
+    assert sorted(used) == sorted(list(range(333)) * 3)
+    assert all(len(step) == 5 for step in plan[:-1])
+    assert len(plan_steps(SftSettings(steps=200, length=128, rows=5), lengths)) == 200
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " ",
+        "\n\n \n",
+        "a  b   C",
+        "Taren Vollis's e\u0301tude: 1912\u20131914, 12.5 km²",
+        "北京 中国。Привет МИР ǅ \u2028 \x00",
+        '{"name": "search", "arguments": {"query": ["Taren Vollis"]}}',
+        "\U0001f30d flags \U0001f1e9\U0001f1ea, \r\n\ttabs",
+    ],
+)
+def test_every_text_round_trips(base, text):
+    tokenizer = load_tokenizer(base)
+    assert tokenizer.decode(tokenizer.encode(text).ids, skip_special_tokens=False) == text
+
+
+@pytest.mark.parametrize("name", ["Taren", "Zyxwvut", "Örnsköld"])
+def test_a_name_has_the_same_tokens_wherever_it_stands(base, name):
+    tokenizer = load_tokenizer(base)
+    alone = tokenizer.encode(name).ids
+    for context in (
+        "by {} and", '"{}"', '["{}"]', "/wiki/{}_Other", "Other_{}", "[{}](x)", "# {}\n",
+        "Other {}", "in 1912 {}", "({})", "born in {}.", ", {},", "https://{}", "a/{}", "a.{}", "{}",
+    ):  # fmt: skip
+        ids = tokenizer.encode(context.format(name)).ids
+        found = [ids[i : i + len(alone)] for i in range(len(ids))]
+        assert alone in found, context
+
+
+def test_digits_stand_alone_and_control_tokens_are_single(base):
+    tokenizer = load_tokenizer(base)
+    assert len(tokenizer.encode("1912").ids) == 4
+    ids = tokenizer.encode("1<tool_call>2</tool_call><|im_end|>").ids
+    assert len(ids) == 5
+    (page,) = text_segments(base, ["a<tool_call>b<|endoftext|>"], 128)
+    control = {tokenizer.token_to_id(token) for token in ("<tool_call>", "<|endoftext|>")}
+    assert not control & set(page.ids[:-1])  # page text makes no control token
+    assert page.ids[-1] == tokenizer.token_to_id("<|endoftext|>")
+
+
+def test_the_same_texts_give_the_same_tokenizer_and_first_weights(tmp_path, base):
+    assert train_tokenizer(pages(), 400).to_str() == train_tokenizer(iter(pages()), 400).to_str()
+    settings = BaseSettings(
+        vocab_size=512, shape=SHAPE, training=SftSettings(steps=2, length=128, rows=2)
+    )
+    again = make_base(settings, pages(), tmp_path)
+    for name in ("tokenizer.json", "model.safetensors", "config.json"):
+        assert (again / name).read_bytes() == (base / name).read_bytes()
+
+
+def test_the_chat_template_frames_as_the_renderer_does(base):
+    from webfarer.policy.chat import load_renderer
+    from webfarer.types import Observation
+
+    turn = '<think>x</think><tool_call>{"name": "search", "arguments": {}}</tool_call>'
+    tokenizer = transformers.AutoTokenizer.from_pretrained(base)
+    messages = [
+        {"role": "system", "content": "Be exact."},
+        {"role": "user", "content": "Who?"},
+        {"role": "assistant", "content": turn},
+        {"role": "tool", "content": "Orla Venn"},
+    ]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    renderer = load_renderer(base)
+    ids = renderer.start("Be exact.", "Who?") + renderer.turn(turn)
+    ids += renderer.observe(Observation.of("Orla Venn"), closed=True)
+    assert text == load_tokenizer(base).decode(ids, skip_special_tokens=False)
+
+
+def test_no_text_makes_no_base(tmp_path):
+    with pytest.raises(BadInput, match="no page text"):
+        make_base(BaseSettings(), ["", "  "], tmp_path)
+
+
+def test_a_page_longer_than_a_row_is_read_in_pieces(base):
+    text = " ".join(pages())
+    whole = load_tokenizer(base).encode(text).ids
+    pieces = text_segments(base, [text], 100)
+    assert [i for piece in pieces for i in piece.ids][:-1] == whole
+    assert all(len(piece) <= 100 for piece in pieces)
