@@ -230,7 +230,8 @@ def test_a_name_has_the_same_tokens_wherever_it_stands(base, name):
     alone = tokenizer.encode(name).ids
     for context in (
         "by {} and", '"{}"', '["{}"]', "/wiki/{}_Other", "Other_{}", "[{}](x)", "# {}\n",
-        "Other {}", "in 1912 {}", "({})", "born in {}.", ", {},", "https://{}", "a/{}", "a.{}", "{}",
+        "Other {}", "in 1912 {}", "({})", "born in {}.", ", {},",
+        "https://{}", "a/{}", "a.{}", "{}",
     ):  # fmt: skip
         ids = tokenizer.encode(context.format(name)).ids
         found = [ids[i : i + len(alone)] for i in range(len(ids))]
@@ -288,3 +289,6 @@ def test_a_page_longer_than_a_row_is_read_in_pieces(base):
     pieces = text_segments(base, [text], 100)
     assert [i for piece in pieces for i in piece.ids][:-1] == whole
     assert all(len(piece) <= 100 for piece in pieces)
+    assert pieces[-1] == pieces[len(pieces) - 1] == pieces[-1:][0]
+    with pytest.raises(IndexError):
+        pieces[len(pieces)]

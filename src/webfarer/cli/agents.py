@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+from webfarer.cli.manifest import folder_key
 from webfarer.grade.rules import RuleGrader
 from webfarer.policy.base import Policy
 from webfarer.policy.chat import ChatRenderer, load_renderer
@@ -55,12 +57,40 @@ def local_policy(
     )
 
 
+def policy_key(name: str) -> str:
+    """What tells the policy of that name from any other: its model's hash, or that it is the
+    expert (whose observations are measured in the base model's tokens)."""
+    return name if name == "expert" else folder_key(_source(name))
+
+
+def asked_of(
+    name: str,
+    renderer: ChatRenderer,
+    worlds: Mapping[str, World],
+    rollout: RolloutSettings,
+    temperature: float,
+) -> dict[str, Any]:
+    """What attempts of a policy depend on, beside the tasks: for `claim`."""
+    return {
+        "policy": name,
+        "model": policy_key(name),
+        "tokenizer": renderer.tokenizer_sha256,
+        "worlds": {key: world.graph.sha256 for key, world in worlds.items()},
+        "rollout": rollout.model_dump(mode="json"),
+        "temperature": temperature,
+    }
+
+
 def policy_named(
     name: str, worlds: Mapping[str, World], rollout: RolloutSettings, temperature: float
 ) -> tuple[Policy, ChatRenderer]:
     """ "expert", "base", or a model folder or hub id; and the renderer whose tokens count."""
-    source = model_folder("" if name in ("expert", "base") else name)
+    source = _source(name)
     renderer = load_renderer(source)
     if name == "expert":
         return Expert({key: world.atlas for key, world in worlds.items()}), renderer
     return local_policy(name, source, renderer, rollout, temperature), renderer
+
+
+def _source(name: str) -> Path:
+    return model_folder("" if name in ("expert", "base") else name)

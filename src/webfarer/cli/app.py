@@ -77,6 +77,13 @@ def main_with(parts: Parts) -> None:
             f"webfarer: this needs {error.name}: install with pip install 'webfarer[train]'\n"
         )
         sys.exit(1)
-    except KeyboardInterrupt:
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"webfarer: {place}{error.strerror or error}\n")
+        sys.exit(1)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        interrupted = isinstance(stop, KeyboardInterrupt) or stop.code == 130  # typer's own
+        if not interrupted:
+            raise
         sys.stderr.write("webfarer: interrupted; run the same command again to go on\n")
         sys.exit(130)

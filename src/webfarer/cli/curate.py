@@ -7,13 +7,12 @@ from typing import Annotated
 
 import typer
 
-from webfarer.cli.options import Json, print_json, print_table
+from webfarer.cli.options import Json, folder_for, print_json, print_table, read_tasks
 from webfarer.curate.training_set import make_training_set
 from webfarer.policy.chat import load_renderer
 from webfarer.policy.source import model_folder
-from webfarer.store.jsonl import read_jsonl
 from webfarer.store.parts import Parts
-from webfarer.types import FunnelSettings, Task, Trajectory
+from webfarer.types import FunnelSettings, Trajectory
 
 
 def curate(
@@ -31,13 +30,14 @@ def curate(
 
         webfarer curate rollouts/expert tasks.jsonl training-set
     """
-    listed = {task.id: task for task in read_jsonl(tasks, Task)}
+    settings = FunnelSettings(per_task=per_task, detours=detours)
     found = make_training_set(
         Parts(rollouts).read(Trajectory),
-        listed,
+        read_tasks(tasks),
         load_renderer(model_folder(model)),
-        FunnelSettings(per_task=per_task, detours=detours),
-        out,
+        settings,
+        folder_for(out),
+        rollouts,
     )
     if json:
         print_json(found.counts())

@@ -7,16 +7,15 @@ from typing import Annotated
 
 import typer
 
-from webfarer.cli.agents import arena, policy_named
-from webfarer.cli.manifest import score_manifest
-from webfarer.cli.options import Json, Quiet, Seed, Worlds, open_worlds, print_table
-from webfarer.cli.progress import Teller
+from webfarer.cli.agents import arena, asked_of, policy_key, policy_named
+from webfarer.cli.manifest import claim, score_manifest
+from webfarer.cli.options import Json, Quiet, Seed, Worlds, open_worlds, print_table, read_tasks
+from webfarer.cli.progress import Teller, tell_toolless
 from webfarer.evals.report import build_report, table, to_json, write
 from webfarer.grade.rules import equivalent
 from webfarer.rollout.collect import Job, collect
-from webfarer.store.jsonl import read_jsonl
 from webfarer.store.manifest import sha256_file
-from webfarer.types import EvalSettings, Recipe, RolloutSettings, Task, Trajectory
+from webfarer.types import BadInput, EvalSettings, Recipe, RolloutSettings, Trajectory
 
 
 def evaluate(
@@ -47,12 +46,19 @@ def evaluate(
     settings = EvalSettings(samples=samples, k=k, temperature=temperature)
     recipe = Recipe(name="eval", seed=seed, rollout=rollout, eval=settings)
     worlds = open_worlds(world)
-    listed = {task.id: task for task in read_jsonl(tasks, Task)}
+    listed = read_tasks(tasks, worlds)
+    task_set = sha256_file(tasks)
     jobs = [Job(task, greedy=True) for task in listed.values()]
     jobs += [Job(task, n) for task in listed.values() for n in range(samples)]
+    if len(set(policy)) < len(policy):
+        raise BadInput("a policy is given twice: give each once")
     attempts, place = {}, None
     for name in policy:
         agent, renderer = policy_named(name, worlds, rollout, temperature)
+        claim(out / _slug(name), {
+            **asked_of(name, renderer, worlds, rollout, temperature),
+            "tasks": task_set, "samples": samples, "seed": seed,
+        })  # fmt: skip
         place = arena(worlds, renderer.count, recipe.tools, rollout, seed)
         with Teller(quiet).bar(Path(name).name, len(jobs)) as update:
             parts = collect(
@@ -60,16 +66,19 @@ def evaluate(
             )
         attempts[name] = list(parts.read(Trajectory))
     assert place is not None
-    manifest = score_manifest(recipe, place, sha256_file(tasks), "given")
+    manifest = score_manifest(recipe, place, task_set, "given")
+    manifest["models"] = {name: policy_key(name) for name in policy}
     report = build_report(
         attempts, listed, k=k, equivalent=equivalent, manifest=manifest, seed=seed
     )
+    tell_toolless(report, Teller(quiet))
     write(report, out / "report.json")
     if json:
-        typer.echo(to_json(report))
+        typer.echo(to_json(report), nl=False)
         return
     print_table(table(report))
 
 
 def _slug(name: str) -> str:
-    return "".join(char if char.isalnum() or char in "-." else "_" for char in name).strip("._")
+    plain = (char if char.isalnum() or char in "-." else "_" for char in name)
+    return "".join(plain).strip("._") or "policy"

@@ -10,10 +10,12 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from webfarer.graph.files import load
-from webfarer.rollout.world import World, by_name
-from webfarer.types import BadInput
+from webfarer.rollout.world import World, by_name, check_tasks
+from webfarer.store.jsonl import read_jsonl
+from webfarer.types import BadInput, Task
 
 Worlds = Annotated[
     list[Path],
@@ -27,6 +29,29 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but erro
 def open_worlds(folders: Iterable[Path]) -> Mapping[str, World]:
     """The worlds in the folders, by name. A run names its folders SPLIT-NAME; the world is NAME."""
     return by_name(load(folder, _name(folder)) for folder in folders)
+
+
+def read_tasks(path: Path, worlds: Mapping[str, World] | None = None) -> dict[str, Task]:
+    """The tasks of a file, by id. Raises BadInput where there is none, an id is given twice, or one
+    is not of these worlds."""
+    tasks: dict[str, Task] = {}
+    for task in read_jsonl(path, Task):
+        if task.id in tasks:
+            raise BadInput(f"{path}: the task {task.id} is given twice; remove one")
+        tasks[task.id] = task
+    if not tasks:
+        raise BadInput(f"{path} holds no task: make some with webfarer tasks make")
+    if worlds is not None:
+        check_tasks(tasks.values(), worlds)
+    return tasks
+
+
+def folder_for(path: Path) -> Path:
+    """The path, where a folder can be. Raises BadInput where a file is in the way."""
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            raise BadInput(f"{place} is a file where a folder is to be: choose another folder")
+    return path
 
 
 def _name(folder: Path) -> str:
@@ -55,7 +80,7 @@ def print_table(rows: Iterable[tuple[str, ...]], title: str = "") -> None:
     header, *body = rows
     table = Table(title=title or None, title_justify="left", header_style="bold")
     for place, name in enumerate(header):
-        table.add_column(name, justify="left" if place == 0 else "right")
+        table.add_column(Text(name), justify="left" if place == 0 else "right")
     for row in body:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # text of a graph's or a model's is no markup
     Console(highlight=False).print(table)

@@ -15,8 +15,8 @@ from typing import Any
 
 from webfarer import __version__
 from webfarer.cli.agents import arena, local_policy
-from webfarer.cli.manifest import score_manifest
-from webfarer.cli.progress import Teller
+from webfarer.cli.manifest import claim, folder_key, score_manifest
+from webfarer.cli.progress import Teller, tell_toolless
 from webfarer.cli.train import shown
 from webfarer.curate.training_set import make_training_set, read_training_set
 from webfarer.evals.report import build_report, write
@@ -33,14 +33,7 @@ from webfarer.rollout.collect import Arena, Job, collect
 from webfarer.rollout.world import World, by_name
 from webfarer.store.atomic import write_text
 from webfarer.store.jsonl import read_jsonl, write_jsonl
-from webfarer.store.manifest import (
-    key_of,
-    new_manifest,
-    read_manifest,
-    sha256_file,
-    stage,
-    write_manifest,
-)
+from webfarer.store.manifest import key_of, read_manifest, sha256_file, stage
 from webfarer.store.parts import Parts
 from webfarer.synth.tasks import Source, make_tasks
 from webfarer.types import BadInput, Recipe, Split, Task, Trajectory, seed_for
@@ -52,21 +45,13 @@ _SAMPLES_SHOWN = 6
 
 
 class Run:
-    """One recipe in one folder. Raises BadInput where the folder holds another recipe's run."""
+    """One recipe in one folder. Raises BadInput where the folder holds another recipe's run, or
+    other files."""
 
     def __init__(self, recipe: Recipe, folder: Path, teller: Teller, render: Render) -> None:
         self.recipe, self.folder, self.teller, self._render = recipe, folder, teller, render
         self._keys: dict[str, str] = {}
-        before = read_manifest(folder)
-        asked = recipe.model_dump(mode="json")
-        if before is None:
-            folder.mkdir(parents=True, exist_ok=True)
-            write_manifest(folder, new_manifest(asked))
-        elif before.recipe != asked:
-            raise BadInput(
-                f"{folder} holds a run with other settings: choose another folder with --out, or "
-                "remove it"
-            )
+        claim(folder, recipe.model_dump(mode="json"))
 
     def all(self) -> Report:
         """Every stage that is not done, in order; then the report."""
@@ -83,7 +68,8 @@ class Run:
 
     def worlds(self) -> None:
         recipe = self.recipe
-        source = _folder_key(recipe.graph.folder) if recipe.graph.folder else "procedural"
+        graph = recipe.graph.folder
+        source = folder_key(Path(graph)) if graph else "procedural"
         key = self._key("worlds", recipe.seed, recipe.worlds, recipe.graph, source)
 
         def work(out: Path) -> None:
@@ -198,8 +184,9 @@ class Run:
     def _curate(self, out: Path) -> None:
         trajectories = Parts(self.folder / "expert").read(Trajectory)
         make_training_set(
-            trajectories, self._tasks("train"), self._renderer, self.recipe.funnel, out
-        )
+            trajectories, self._tasks("train"), self._renderer, self.recipe.funnel, out,
+            self.folder / "expert",
+        )  # fmt: skip
 
     # Training and evaluation
 
@@ -207,7 +194,7 @@ class Run:
         from webfarer.train.sft import fine_tune
 
         source = model_folder(self.recipe.model)
-        key = self._key("sft", self.recipe.sft, _folder_key(source), self._keys["curated"])
+        key = self._key("sft", self.recipe.sft, folder_key(source), self._keys["curated"])
 
         def work(out: Path) -> None:
             segments = read_training_set(self.folder / "curated")
@@ -218,7 +205,7 @@ class Run:
 
     def evaluate(self, name: str, source: Path) -> None:
         recipe = self.recipe
-        above = self._keys["sft"] if name == "sft" else _folder_key(source)
+        above = self._keys["sft"] if name == "sft" else folder_key(source)
         key = self._key(
             f"eval-{name}", recipe.seed, recipe.eval, recipe.rollout, recipe.tools, above,
             self._keys["tasks"],
@@ -236,6 +223,11 @@ class Run:
         """The greedy attempts at every task, then the samples."""
         settings = self.recipe.eval
         tasks = [t for t in self._tasks("test").values() if t.level in settings.levels]
+        if not tasks:
+            raise BadInput(
+                f"there is no test task of the levels to score, {settings.levels}: set eval.levels "
+                "or tasks.test"
+            )
         samples = [Job(task, n) for task in tasks for n in range(settings.samples)]
         return [Job(task, greedy=True) for task in tasks] + samples
 
@@ -261,6 +253,7 @@ class Run:
             training=_training(self.folder / "sft" / "metrics.jsonl"),
             seconds={name: stage.seconds for name, stage in manifest.stages.items()},
         )
+        tell_toolless(report, self.teller)
         write(report, self.folder / "report.json")
         shown = _samples(attempts, tasks)
         write_text(self.folder / "report.html", self._render(report, shown))
@@ -269,8 +262,8 @@ class Run:
     def _manifest(self) -> dict[str, Any]:
         tasks = sha256_file(self.folder / "tasks/test.jsonl")
         models = {
-            "base": _folder_key(model_folder(self.recipe.model)),
-            "sft": _folder_key(self.folder / "sft" / "model"),
+            "base": folder_key(model_folder(self.recipe.model)),
+            "sft": folder_key(self.folder / "sft" / "model"),
         }
         return {**score_manifest(self.recipe, self._arena("test"), tasks, "test"), "models": models}
 
@@ -282,7 +275,7 @@ class Run:
 
     def _stage(self, name: str, key: str, work: Callable[[Path], None]) -> None:
         done = stage(self.folder, name, key, work)
-        self.teller.say(f"[dim]{name}: {done.seconds:.1f} s[/]")
+        self.teller.say(f"{name}: {done.seconds:.1f} s", style="dim")
 
 
 def _graphs(recipe: Recipe) -> Iterable[tuple[str, KnowledgeGraph]]:
@@ -310,15 +303,6 @@ def _new_world(recipe: Recipe, split: str, number: int, names: set[str]) -> Know
             names.add(graph.name)
             return graph
     raise BadInput("no world with a name of its own could be found: ask for fewer worlds")
-
-
-def _folder_key(folder: str | Path | None) -> str:
-    """A hash of a folder's files."""
-    path = Path(folder or ".")
-    if not path.is_dir():
-        raise BadInput(f"{path} is not a folder: check the path")
-    return key_of([(file.name, sha256_file(file)) for file in sorted(path.iterdir())
-                   if file.is_file()])  # fmt: skip
 
 
 def _funnel_stages(counts: Mapping[str, Any]) -> list[FunnelStage]:

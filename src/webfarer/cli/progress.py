@@ -18,6 +18,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from webfarer.types.report import Report
+
 Update = Callable[..., None]
 
 
@@ -33,27 +35,27 @@ class Teller:
     """Says what goes on, on standard error; `quiet` says nothing but warnings."""
 
     def __init__(self, quiet: bool = False) -> None:
-        self.console = Console(stderr=True, highlight=False)
+        self.console = Console(stderr=True, highlight=False, markup=False, emoji=False)
         self.quiet = quiet
 
-    def say(self, text: str) -> None:
+    def say(self, text: str, style: str = "") -> None:
         if not self.quiet:
-            self.console.print(text)
+            self.console.print(text, style=style)
 
     def warn(self, text: str) -> None:
-        self.console.print(f"[yellow]{text}[/]")
+        self.console.print(text, style="yellow")
 
     @contextmanager
     def bar(self, name: str, total: int | None = None) -> Iterator[Update]:
         """Gives `update(done, total, note="")` for one long step."""
         columns = (
-            TextColumn("{task.description:<18}"),
+            TextColumn("{task.description:<18}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}", style="dim"),
+            TextColumn("{task.fields[note]}", style="dim", markup=False),
         )
         plain = not self.console.is_terminal
         with Progress(*columns, console=self.console, disable=self.quiet or plain) as progress:
@@ -69,3 +71,11 @@ class Teller:
                     self.console.print(f"{name}: {done}/{total} {note}".rstrip())
 
             yield update
+
+
+def tell_toolless(report: Report, teller: Teller) -> None:
+    """Warns of every policy that called no tool at all: its score is not that of an agent."""
+    for name, score in report.policies.items():
+        acted = score.behaviour
+        if acted.attempts and not acted.calls:
+            teller.warn(f"{name} made no tool call in {acted.attempts:,} attempts")

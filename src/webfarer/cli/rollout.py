@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from webfarer.cli.agents import arena, policy_named
-from webfarer.cli.options import Json, Quiet, Seed, Worlds, open_worlds, print_json
+from webfarer.cli.agents import arena, asked_of, policy_named
+from webfarer.cli.manifest import claim
+from webfarer.cli.options import Json, Quiet, Seed, Worlds, open_worlds, print_json, read_tasks
 from webfarer.cli.progress import Teller
 from webfarer.rollout.collect import Job, collect
-from webfarer.store.jsonl import read_jsonl
-from webfarer.types import RolloutSettings, Task, ToolSettings, Trajectory
+from webfarer.store.manifest import sha256_file
+from webfarer.types import BadInput, RolloutSettings, ToolSettings, Trajectory
 
 Policy = Annotated[
     str, typer.Option("--policy", "-p", help='"expert", "base", a model folder or a hub id.')
@@ -24,9 +25,9 @@ def rollout(
     out: Annotated[Path, typer.Argument(help="The folder for the trajectories.")],
     world: Worlds,
     policy: Policy = "expert",
-    samples: Annotated[int, typer.Option(help="Attempts at each task.")] = 1,
+    samples: Annotated[int, typer.Option(min=0, help="Attempts at each task.")] = 1,
     greedy: Annotated[bool, typer.Option("--greedy", help="One at temperature 0 too.")] = False,
-    temperature: Annotated[float, typer.Option(help="Of the samples.")] = 1.0,
+    temperature: Annotated[float, typer.Option(min=0, help="Of the samples.")] = 1.0,
     prompt: Annotated[str, typer.Option(help='"brief" or "full".')] = "brief",
     max_turns: Annotated[int, typer.Option(help="Turns an attempt may have.")] = 10,
     seed: Seed = 1,
@@ -43,11 +44,17 @@ def rollout(
     """
     settings = RolloutSettings.model_validate({"prompt": prompt, "max_turns": max_turns})
     worlds = open_worlds(world)
-    agent, renderer = policy_named(policy, worlds, settings, temperature)
-    listed = list(read_jsonl(tasks, Task))
+    listed = read_tasks(tasks, worlds).values()
     jobs = [Job(task, greedy=True) for task in listed] if greedy else []
     jobs += [Job(task, n) for task in listed for n in range(samples)]
+    if not jobs:
+        raise BadInput("no attempt is asked for: give --samples or --greedy")
+    agent, renderer = policy_named(policy, worlds, settings, temperature)
     place = arena(worlds, renderer.count, ToolSettings(), settings, seed)
+    claim(out, {
+        **asked_of(policy, renderer, worlds, settings, temperature),
+        "tasks": sha256_file(tasks), "samples": samples, "greedy": greedy, "seed": seed,
+    })  # fmt: skip
     with Teller(quiet).bar("rollout", len(jobs)) as update:
         parts = collect(
             agent, place, jobs, out, chunk=settings.chunk, keep_tokens=True, progress=update

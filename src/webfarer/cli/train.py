@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from webfarer.cli.options import Json, Quiet, Seed, print_json
+from webfarer.cli.options import Json, Quiet, Seed, folder_for, print_json
 from webfarer.cli.progress import Teller, Update
 from webfarer.curate.training_set import read_training_set
 from webfarer.graph.world import MIN_SIZE, build_world
@@ -53,9 +53,9 @@ def sft(
         epochs=epochs, learning_rate=learning_rate, length=length, rows=rows,
         precision=precision, seed=seed,
     )  # fmt: skip
-    segments = read_training_set(training_set)
+    segments, source = read_training_set(training_set), model_folder(model)
     with Teller(quiet).bar("fine-tuning") as update:
-        made = fine_tune(settings, model_folder(model), segments, out, progress=shown(update))
+        made = fine_tune(settings, source, segments, folder_for(out), progress=shown(update))
     _tell(made, json)
 
 
@@ -89,7 +89,7 @@ def base(
     texts = list(page_texts(seed, worlds, size))
     calls = tool_texts(len(texts))
     with Teller(quiet).bar("base model") as update:
-        made = make_base(settings, texts, out, shown(update), also_tokenize=calls)
+        made = make_base(settings, texts, folder_for(out), shown(update), also_tokenize=calls)
     _tell(made, json)
 
 

@@ -27,7 +27,7 @@ def _only(folder: Path) -> World:
 def search(
     folder: Folder,
     query: Annotated[str, typer.Argument(help="What to search for.")],
-    k: Annotated[int, typer.Option("-k", help="How many results.")] = 5,
+    k: Annotated[int, typer.Option("-k", min=1, help="How many results.")] = 5,
     json: Json = False,
 ) -> None:
     """Searches a world's web.
@@ -49,7 +49,7 @@ def visit(
     folder: Folder,
     url: Annotated[str, typer.Argument(help="The page's address.")],
     goal: Annotated[str, typer.Option(help="Show only what is relevant to it.")] = "",
-    limit: Annotated[int, typer.Option(help="With a goal: at most so many words.")] = 200,
+    limit: Annotated[int, typer.Option(min=1, help="With a goal: at most so many words.")] = 200,
     html: Annotated[bool, typer.Option("--html", help="Print the page as HTML.")] = False,
     json: Json = False,
 ) -> None:

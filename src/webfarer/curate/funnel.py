@@ -8,13 +8,17 @@ rule what a rule can check, and a model judge can be added as one more check.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from webfarer.types import Call, FunnelSettings, Task, Trajectory
+from webfarer.types import BadInput, Call, FunnelSettings, Task, Trajectory, Turn
 
 Check = Callable[[Trajectory, Task], str | None]
+
+_URL_ENDS = r"(?=[.,;:!?]*(?:[\s)\]>\"'|*]|$))"  # what may follow an address in a text
+_SPACED = re.compile(r"[^\W\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")  # of words with spaces
 
 
 @dataclass
@@ -51,13 +55,16 @@ STAGES = ("validity", "correctness", "quality", "surplus")
 def funnel(
     trajectories: Iterable[Trajectory], tasks: Mapping[str, Task], settings: FunnelSettings
 ) -> Funnel:
-    """Sends trajectories through the stages; the order of survivors is that of the input."""
+    """Sends trajectories through the stages. Survivors come in the order of the tasks, a task's
+    shortest first. Raises BadInput for a trajectory of a task that is not among them."""
     result = Funnel()
     by_task: dict[str, list[Trajectory]] = {id: [] for id in tasks}
     checks = _checks(settings)
     for trajectory in trajectories:
         result.entered += 1
-        task = tasks[trajectory.task_id]
+        task = tasks.get(trajectory.task_id)
+        if task is None:
+            raise BadInput(f"{trajectory.id} is of no task that is given: give the tasks it is of")
         found = _first_reason(trajectory, task, checks)
         if found is None:
             by_task[task.id].append(trajectory)
@@ -130,13 +137,13 @@ def _repeats(trajectory: Trajectory, task: Task) -> str | None:
 
 
 def _invents(trajectory: Trajectory, task: Task) -> str | None:
-    """A visited address must have been given or shown before."""
+    """A visited address must have been given or shown before, whole."""
     shown = "\n".join((task.question, *task.start_urls))
     for turn in trajectory.turns:
         for url in _visited(turn.call):
-            if url not in shown:
+            if not re.search(rf"(?<!\w){re.escape(url)}{_URL_ENDS}", shown):
                 return "visits an address that no observation showed"
-        shown += "\n" + (turn.observation.text if turn.observation else "")
+        shown += "\n" + _said(turn)
     return None
 
 
@@ -155,9 +162,19 @@ def _detours(trajectory: Trajectory, task: Task, allowed: int) -> str | None:
 
 def _ungrounded(trajectory: Trajectory, task: Task) -> str | None:
     """The answer must stand in an observation before it is given."""
-    seen = " ".join(t.observation.text for t in trajectory.turns if t.observation).casefold()
     answer = (trajectory.answer or "").strip().casefold()
-    return None if answer in seen else "the answer stands in no observation"
+    before = r"(?<!\w)" if _SPACED.match(answer[:1]) else ""
+    after = r"(?!\w)" if _SPACED.match(answer[-1:]) else ""
+    whole = re.compile(before + re.escape(answer) + after)
+    if any(whole.search(_said(turn).casefold()) for turn in trajectory.turns):
+        return None
+    return "the answer stands in no observation"
+
+
+def _said(turn: Turn) -> str:
+    """What the web said; that there is no such page says nothing, and echoes the call."""
+    observation = turn.observation
+    return observation.text if observation and observation.kind == "ok" else ""
 
 
 def _calls(trajectory: Trajectory) -> list[Call]:
@@ -168,7 +185,7 @@ def _visited(call: Call | None) -> list[str]:
     if call is None or call.name != "visit":
         return []
     url = call.arguments.get("url", [])
-    return [url] if isinstance(url, str) else list(url)
+    return [each.strip() for each in ([url] if isinstance(url, str) else url)]
 
 
 def _key(call: Call) -> str:

@@ -1,14 +1,18 @@
 """A procedural world: a seed and a size in, a fictional but coherent encyclopedia out.
 
-Countries hold cities, cities hold institutions, people are born before they found things, a film
-comes after the book it follows. Degrees are skewed: whoever is drawn is drawn by a weight that
-falls like 1 / rank (Zipf), so that a few cities and people have most of the facts. The same seed
-and size give the same bytes.
+It is told as of the year 2000. A capital lies in its country and a citizen's birthplace in theirs;
+whoever founds, writes, plays, climbs or wins is then alive and between 20 and 75, and whoever holds
+an office is alive; a film comes after the book it follows, and a publisher, university, employer or
+prize is there before anyone has to do with it. Every page has at least `FACTS_A_PAGE` facts.
+Degrees are skewed: whoever is drawn is drawn by a weight that falls like 1 / rank (Zipf), so that a
+few cities and people have most of the facts. The same seed and size give the same bytes.
 """
 
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Node
@@ -22,6 +26,11 @@ _SHARES = {
     "book": 12, "film": 12, "museum": 4, "band": 6, "prize": 3,
 }  # fmt: skip
 MIN_SIZE = 60
+FACTS_A_PAGE = 6  # at least, counting those in which the entity is the object
+_FIRST_BIRTH, _LAST_BIRTH, _LAST_DEATH = 1840, 1975, 1999
+_MORTAL = 1925  # whoever was born before has died, aged 45 or more; whoever came after lives
+_YEAR = timedelta(days=365.25)
+_UNITS = {relation.id: relation.unit for relation in RELATIONS}
 
 _OCCUPATIONS = (
     "novelist painter architect composer physicist botanist actor explorer engineer historian "
@@ -58,10 +67,14 @@ class _Builder:
         self.namer = Namer(self.rng)
         self.name = self.namer.stem("place").lower()
         self.ids: dict[str, list[str]] = {}
+        self.rank: dict[str, int] = {}  # an entity's place in its type, from 1
         self.entities: list[Entity] = []
         self.labels: dict[str, str] = {}
         self.facts: list[Fact] = []
         self.born: dict[str, date] = {}
+        self.died: dict[str, date] = {}
+        self.since: dict[str, date] = {}  # when an institution, book or prize began
+        self.winners: set[str] = set()  # of a first prize; they win no other
         self.home: dict[str, str] = {}  # a city's country
         self.counts = {kind: max(2, size * share // 100) for kind, share in _SHARES.items()}
         self.counts["person"] = size - sum(self.counts.values())
@@ -70,10 +83,12 @@ class _Builder:
         for kind, count in self.counts.items():
             for index in range(count):
                 self._entity(kind, index)
+        self._lives()
         for kind in self.counts:
             describe = getattr(self, f"_{kind}")
             for id in self.ids[kind]:
                 describe(id)
+        self._rivers_for_small_cities()
         return KnowledgeGraph(self.name, self.entities, RELATIONS, self.facts)
 
     # Entities
@@ -87,6 +102,7 @@ class _Builder:
         )
         self.labels[id] = label
         self.ids.setdefault(kind, []).append(id)
+        self.rank[id] = index + 1
 
     def _label(self, kind: str) -> str:
         namer, pick = self.namer, self.rng.choice
@@ -124,25 +140,45 @@ class _Builder:
 
     # Drawing
 
+    def _lives(self) -> None:
+        """Births spread evenly, so that whatever the size someone of any age lives at any time."""
+        people = self.rng.sample(self.ids["person"], len(self.ids["person"]))
+        first = date(_FIRST_BIRTH, 1, 1)
+        days = (date(_LAST_BIRTH, 12, 31) - first).days
+        for place, person in enumerate(people):
+            birth = first + timedelta(days=int((place + self.rng.random()) * days / len(people)))
+            self.born[person] = birth
+            if birth.year < _MORTAL:
+                age = min(self._about(45, 92), _LAST_DEATH - birth.year)
+                last = date(birth.year + age, 1, 1)
+                self.died[person] = last + timedelta(days=self.rng.randrange(365))
+
     def _draw(self, kind: str) -> str:
         """An entity of the type, the n-th with a weight of 1 / n."""
-        ids = self.ids[kind]
-        weights = [1 / (rank + 1) for rank in range(len(ids))]
-        return self.rng.choices(ids, weights)[0]
+        return self._one_of(kind, self.ids[kind])
 
-    def _adult(self, year: int) -> str:
-        """A person who is between 20 and 75 in the year, if ten draws find one."""
-        person = self._draw("person")
-        for _ in range(10):
-            if 20 <= year - self._birth(person).year <= 75:
-                break
-            person = self._draw("person")
-        return person
+    def _one_of(self, kind: str, some: Sequence[str]) -> str:
+        """One of some of a type's entities, each with the weight it has in its type."""
+        weights = [1 / self.rank[id] for id in some]
+        return self.rng.choices(some, weights)[0]
 
-    def _birth(self, person: str) -> date:
-        if person not in self.born:
-            self.born[person] = self._day(1840, 1975)
-        return self.born[person]
+    def _adult(self, day: date) -> str:
+        """A person who is alive on the day, and between 20 and 75. There is one from 1870 on."""
+        oldest, youngest = day - 75 * _YEAR, day - 20 * _YEAR
+        people = [
+            person
+            for person in self.ids["person"]
+            if oldest <= self.born[person] <= youngest and self.died.get(person, date.max) > day
+        ]
+        return self._one_of("person", people)
+
+    def _official(self) -> str:
+        """A person who is alive today."""
+        return self._one_of("person", [p for p in self.ids["person"] if p not in self.died])
+
+    def _there_by(self, kind: str, day: date) -> list[str]:
+        """The entities of a type that had begun by the day."""
+        return [id for id in self.ids[kind] if self.since[id] <= day]
 
     def _day(self, first: int, last: int) -> date:
         start = date(first, 1, 1)
@@ -158,8 +194,7 @@ class _Builder:
         if isinstance(object, date):
             object = Value(kind="date", value=object.isoformat())
         elif isinstance(object, int):
-            unit = next(r.unit for r in RELATIONS if r.id == relation)
-            object = Value(kind="number", value=float(object), unit=unit)
+            object = Value(kind="number", value=float(object), unit=_UNITS[relation])
         self.facts.append(Fact(subject, relation, object))
 
     def _name(self, subject: str, relation: str, text: str) -> None:
@@ -167,15 +202,14 @@ class _Builder:
 
     def _country(self, id: str) -> None:
         cities = self.ids["city"]
-        position = self.ids["country"].index(id)
-        capital = cities[position % len(cities)]
+        capital = cities[self.rank[id] - 1]
         self.home[capital] = id
-        stem = self.labels[id].split()[-1].rstrip("aeiou")
+        stem = self.namer.stem("place").rstrip("aeiou")  # not the country's: the name would tell
         self._say(id, "capital", capital)
         self._name(id, "language", f"{stem}ish")
         self._name(id, "currency", self.namer.stem("given").lower())
         self._say(id, "area", self._about(8_000, 900_000))
-        self._say(id, "head_of_state", self._adult(1970))
+        self._say(id, "head_of_state", self._official())
         self._say(id, "independence", self._day(1750, 1930))
 
     def _river(self, id: str) -> None:
@@ -189,67 +223,65 @@ class _Builder:
 
     def _mountain(self, id: str) -> None:
         height = self._about(900, 7_900)
-        ascent = self._day(1860, 1975)
+        ascent = self._day(1880, 1975)
         self._say(id, "height", height)
         self._say(id, "prominence", max(30, int(height * self.rng.uniform(0.1, 0.8))))
         self._say(id, "country", self._draw("country"))
         self._name(id, "range", f"{self.namer.family()} Mountains")
-        self._say(id, "first_climber", self._adult(ascent.year))
+        self._say(id, "first_climber", self._adult(ascent))
         self._say(id, "first_ascent", ascent)
 
     def _city(self, id: str) -> None:
         country = self.home.setdefault(id, self._draw("country"))
-        rank = self.ids["city"].index(id) + 1
+        rank = self.rank[id]
         self._say(id, "country", country)
         self._say(id, "population", self._about(400_000, 3_000_000) // rank + rank * 7)
         self._say(id, "founded", self._day(1100, 1800))
         self._say(id, "elevation", self._about(3, 1_900))
-        self._say(id, "mayor", self._adult(1970))
+        self._say(id, "mayor", self._official())
         if self.rng.random() < 0.7:
             self._say(id, "river", self._draw("river"))
 
     def _university(self, id: str) -> None:
-        founded = self._day(1870, 1970)
+        founded = self.since[id] = self._day(1870, 1930)
         self._say(id, "location", self._draw("city"))
         self._say(id, "founded", founded)
         self._say(id, "students", self._about(900, 45_000))
-        self._say(id, "rector", self._adult(1970))
-        self._say(id, "founder", self._adult(founded.year))
+        self._say(id, "rector", self._official())
+        self._say(id, "founder", self._adult(founded))
         self._name(id, "motto", self.rng.choice(_MOTTOES))
 
     def _company(self, id: str) -> None:
-        founded = self._day(1870, 1985)
+        # The first is the oldest: there has to be one before the first book.
+        founded = self.since[id] = self._day(1870, 1885 if self.rank[id] == 1 else 1985)
         self._say(id, "location", self._draw("city"))
         self._say(id, "founded", founded)
-        self._say(id, "founder", self._adult(founded.year))
+        self._say(id, "founder", self._adult(founded))
         self._name(id, "industry", self.rng.choice(_INDUSTRIES))
         self._say(id, "employees", self._about(12, 60_000))
-        self._say(id, "chief", self._adult(1975))
+        self._say(id, "chief", self._official())
+
+    def _company_by(self, day: date) -> str:
+        return self._one_of("company", self._there_by("company", day))
 
     def _book(self, id: str) -> None:
-        published = self._day(1870, 1995)
-        self._say(id, "author", self._adult(published.year))
+        published = self.since[id] = self._day(1890, 1995)
+        self._say(id, "author", self._adult(published))
         self._say(id, "published", published)
-        self._say(id, "publisher", self._draw("company"))
+        self._say(id, "publisher", self._company_by(published))
         self._say(id, "pages", self._about(80, 1_100))
         self._name(id, "genre", self.rng.choice(_BOOK_GENRES))
         self._say(id, "set_in", self._draw("city"))
 
     def _film(self, id: str) -> None:
         release = self._day(1925, 1999)
-        self._say(id, "director", self._adult(release.year))
+        self._say(id, "director", self._adult(release))
         self._say(id, "release_date", release)
         self._say(id, "runtime", self.rng.randint(62, 214))
-        self._say(id, "lead_actor", self._adult(release.year))
-        self._say(id, "producer", self._draw("company"))
+        self._say(id, "lead_actor", self._adult(release))
+        self._say(id, "producer", self._company_by(release))
         self._name(id, "genre", self.rng.choice(_FILM_GENRES))
-        earlier = [
-            f.subject
-            for f in self.facts
-            if f.relation == "published"
-            and isinstance(f.object, Value)
-            and str(f.object.value) < release.isoformat()
-        ]
+        earlier = self._there_by("book", release - _YEAR)
         if earlier and self.rng.random() < 0.5:
             self._say(id, "based_on", self.rng.choice(earlier))
 
@@ -257,53 +289,71 @@ class _Builder:
         opened = self._day(1880, 1990)
         self._say(id, "location", self._draw("city"))
         self._say(id, "opened", opened)
-        self._say(id, "architect", self._adult(opened.year))
+        self._say(id, "architect", self._adult(opened))
         self._say(id, "visitors", self._about(4_000, 2_000_000))
-        self._say(id, "curator", self._adult(1975))
+        self._say(id, "curator", self._official())
         self._name(id, "field", self.rng.choice(_FIELDS))
 
     def _band(self, id: str) -> None:
         formed = self._day(1935, 1995)
         self._say(id, "formed_in", self._draw("city"))
         self._say(id, "formed", formed)
-        self._say(id, "singer", self._adult(formed.year))
+        self._say(id, "singer", self._adult(formed))
         self._name(id, "genre", self.rng.choice(_MUSIC_GENRES))
-        self._say(id, "label", self._draw("company"))
+        self._say(id, "label", self._company_by(formed))
         self._say(id, "members", self.rng.randint(3, 9))
 
     def _prize(self, id: str) -> None:
-        first = self._day(1890, 1980)
+        first = self.since[id] = self._day(1930, 1985)
         self._say(id, "presented_by", self._draw("university"))
         self._say(id, "first_awarded", first)
         self._say(id, "money", self._about(500, 900_000))
         self._name(id, "field", self.rng.choice(_FIELDS))
-        self._say(id, "first_winner", self._adult(first.year))
+        winner = self._adult(first)
+        self._say(id, "first_winner", winner)
+        self._say(winner, "won", id)
+        self.winners.add(winner)
         self._say(id, "ceremony", self._draw("city"))
 
     def _person(self, id: str) -> None:
-        birth = self._birth(id)
+        birth = self.born[id]
         city = self._draw("city")
         self._say(id, "birth_date", birth)
         self._say(id, "born_in", city)
         self._name(id, "occupation", self.rng.choice(_OCCUPATIONS))
         self._say(id, "citizenship", self.home[city])
-        self._say(id, "studied_at", self._draw("university"))
+        self._perhaps(id, "studied_at", 1.0, "university", birth + 18 * _YEAR)
         self._say(id, "residence", self._draw("city"))
-        if self.rng.random() < 0.6:
-            self._say(id, "employer", self._draw(self.rng.choice(("company", "university"))))
-        if self.rng.random() < 0.3:
-            self._say(id, "won", self._draw("prize"))
-        if birth.year < 1925:
-            self._say(id, "death_date", birth + timedelta(days=self._about(30, 90) * 365))
+        self._perhaps(id, "employer", 0.6, self.rng.choice(("company", "university")),
+                      birth + 40 * _YEAR)  # fmt: skip
+        if id not in self.winners:
+            self._perhaps(id, "won", 0.3, "prize", birth + 44 * _YEAR)
+        if id in self.died:
+            self._say(id, "death_date", self.died[id])
         self._marry(id)
+
+    def _perhaps(self, id: str, relation: str, chance: float, kind: str, by: date) -> None:
+        """Says the relation with a chance, where something of the type had begun by the day."""
+        options = self._there_by(kind, by)
+        if options and self.rng.random() < chance:
+            self._say(id, relation, self._one_of(kind, options))
 
     def _marry(self, id: str) -> None:
         """Marries every second person to the next who was born within 25 years."""
         people = self.ids["person"]
-        place = people.index(id)
+        place = self.rank[id] - 1
         if place % 4 != 0 or place + 1 >= len(people):
             return
         other = people[place + 1]
-        if abs((self._birth(id) - self._birth(other)).days) < 25 * 365:
+        if abs(self.born[id] - self.born[other]) < 25 * _YEAR:
             self._say(id, "spouse", other)
             self._say(other, "spouse", id)
+
+    def _rivers_for_small_cities(self) -> None:
+        """A city that nobody was born in and nothing lies in gets a river, to have enough facts."""
+        times = Counter(f.subject for f in self.facts)
+        times.update(f.object for f in self.facts if isinstance(f.object, str))
+        by_river = {f.subject for f in self.facts if f.relation == "river"}
+        for id in self.ids["city"]:
+            if times[id] < FACTS_A_PAGE and id not in by_river:
+                self._say(id, "river", self._draw("river"))

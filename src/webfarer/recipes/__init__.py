@@ -38,8 +38,8 @@ def load_recipe(source: str, overrides: Mapping[str, Any] | None = None) -> Reci
 def _read(source: str) -> dict[str, Any]:
     try:
         if source in names():
-            return tomllib.loads((files(__name__) / f"{source}.toml").read_text())
-        return tomllib.loads(Path(source).read_text())
+            return tomllib.loads((files(__name__) / f"{source}.toml").read_text("utf-8"))
+        return tomllib.loads(Path(source).read_text("utf-8"))
     except tomllib.TOMLDecodeError as error:
         raise BadInput(f"recipe {source} is not TOML: {error}") from error
     except (OSError, UnicodeDecodeError) as error:

@@ -19,13 +19,16 @@ from webfarer.rollout.react import Rolled, roll
 from webfarer.store.parts import Parts
 from webfarer.store.shards import write_shard
 from webfarer.tools.toolbox import Toolbox
-from webfarer.types import BadInput, Task, Trajectory, Verdict, seed_for
+from webfarer.types import BadInput, FailureError, Task, Trajectory, Verdict, seed_for
 
 Progress = Callable[[int, int], None]
 
 
 class Grader(Protocol):
     """Judges an answer; raises `FailureError` where it broke, and never guesses."""
+
+    @property
+    def name(self) -> str: ...
 
     def grade(self, task: Task, answer: str | None) -> Verdict: ...
 
@@ -68,10 +71,16 @@ class Arena:
 
 
 def graded(trajectory: Trajectory, task: Task, grader: Grader) -> Trajectory:
-    """The trajectory with its verdict and reward; a failure gets neither."""
+    """The trajectory with its verdict and reward; a failure gets neither.
+
+    Where the grader broke, the verdict is `unjudged`: the attempt is whole and can be judged again.
+    """
     if trajectory.failure is not None:
         return trajectory
-    verdict = grader.grade(task, trajectory.answer)
+    try:
+        verdict = grader.grade(task, trajectory.answer)
+    except FailureError as error:
+        verdict = Verdict(status="unjudged", reason=str(error), grader=grader.name)
     if verdict.status == "unjudged":
         return trajectory.model_copy(update={"verdict": verdict})
     points = reward(format_ok(trajectory), verdict)
@@ -91,10 +100,13 @@ def collect(
     """Makes every attempt of `jobs`, in chunks, into parts under `out`; goes on where it was.
 
     With `keep_tokens` a trainable policy's token ids go to shards beside the parts, and the
-    trajectories point into them. `progress` is told attempts done and attempts in all.
+    trajectories point into them. `progress` is told attempts done and attempts in all. Raises
+    BadInput where `out` holds more parts than these jobs make: they are of other jobs.
     """
     parts = Parts(out)
     done = parts.done()
+    if done and max(done) * chunk >= len(jobs):
+        raise BadInput(f"{out} holds attempts of another run: choose another folder")
     for number, start in enumerate(range(0, len(jobs), chunk)):
         batch = jobs[start : start + chunk]
         if number not in done:

@@ -46,10 +46,10 @@ async def roll(
 
     Raises nothing that the policy, the web or our side caused.
     """
-    actor = policy.start(attempt)
     turns: list[Turn] = []
-    failure = None
+    actor = failure = None
     try:
+        actor = policy.start(attempt)
         stop = await _turns(actor, toolbox, turns, max_turns, count)
     except FailureError as error:
         stop, failure = "failure", Failure(kind=error.kind, message=error.message)
@@ -68,7 +68,7 @@ async def roll(
         failure=failure,
         faults=getattr(actor, "faults", ()),
     )
-    return Rolled(trajectory, tuple(actor.segments))
+    return Rolled(trajectory, tuple(actor.segments) if actor else ())
 
 
 async def _turns(

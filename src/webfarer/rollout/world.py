@@ -11,7 +11,7 @@ from webfarer.policy.expert import Atlas
 from webfarer.tools.search import SearchTool
 from webfarer.tools.toolbox import Toolbox
 from webfarer.tools.visit import VisitTool
-from webfarer.types import BadInput, ToolSettings
+from webfarer.types import BadInput, Task, ToolSettings
 from webfarer.web.site import GraphWeb
 
 
@@ -51,3 +51,20 @@ def by_name(graphs: Iterable[KnowledgeGraph]) -> Mapping[str, World]:
     if not worlds:
         raise BadInput("no world is given: name the folder of at least one")
     return worlds
+
+
+def check_tasks(tasks: Iterable[Task], worlds: Mapping[str, World]) -> None:
+    """Raises BadInput where a task is about a world that is not here, or about another graph of
+    the same name: its answer would be another."""
+    for task in tasks:
+        world = worlds.get(task.origin.world)
+        if world is None:
+            raise BadInput(
+                f"task {task.id} is about the world {task.origin.world!r}, which is not given; "
+                f"the worlds are: {', '.join(worlds)}"
+            )
+        if world.graph.sha256 != task.origin.graph:
+            raise BadInput(
+                f"task {task.id} was made from another graph than that of {task.origin.world!r}: "
+                "give the folder it was made from, or make the tasks again"
+            )

@@ -2,7 +2,8 @@
 
 Constraints are drawn from what the graph says of the target, and of its neighbours, until the
 query that holds them has one answer; then those that are not needed are taken away again, so that
-every one of them counts.
+every one of them counts. At least one names another entity: from there the target can be found, by
+a reader who follows links, without going through all there is.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ from dataclasses import dataclass
 
 from webfarer.graph.graph import Fact, KnowledgeGraph, Node
 from webfarer.graph.query import execute
+from webfarer.synth.walk import GUESSABLE, guessable
 from webfarer.synth.wording import Wording
 from webfarer.types import Clause, OfType, Prefix, Query, Range, Term, Triple, Value
+from webfarer.web.article import BOX_CAP
 
 MOST = 4  # constraints of one question
 LEAST = 2
@@ -27,6 +30,10 @@ class Constraint:
     clauses: tuple[Clause, ...]
     words: str
     facts: tuple[Fact, ...]
+
+    @property
+    def names_entity(self) -> bool:
+        return any(isinstance(fact.object, str) for fact in self.facts)
 
 
 @dataclass(frozen=True)
@@ -53,19 +60,26 @@ class Puzzler:
         self._wording = wording
         self._rng = rng
         self._keep = keep
-        kept = [fact.subject for fact in graph.facts if keep(fact)]
-        self._targets = [e for e in dict.fromkeys(kept) if graph.entities[e].types]
+        self._guessable = guessable(graph)
+        subjects = dict.fromkeys(fact.subject for fact in graph.facts if keep(fact))
+        self._targets = [entity for entity in subjects if self._askable(entity)]
+
+    def _askable(self, entity: str) -> bool:
+        """Whether the entity is of a named type that has too many members to guess one."""
+        kind = self._wording.kind_of(entity)
+        return kind is not None and len(self.graph.of_type(kind)) * GUESSABLE >= 1
 
     def puzzle(self) -> Puzzle | None:
         """One puzzle, or None where this draw of target and constraints does not single it out."""
         if not self._targets:
             return None
         target = self._rng.choice(self._targets)
-        kind = self.graph.entities[target].types[0]
+        kind = self._wording.kind_of(target)
+        assert kind is not None
         options = self._constraints(target)
         self._rng.shuffle(options)
-        chosen = self._single_out(target, kind, options)
-        if chosen is None:
+        chosen = self._single_out(target, kind, _apart(options))
+        if chosen is None or not any(constraint.names_entity for constraint in chosen):
             return None
         return self._worded(target, kind, chosen)
 
@@ -79,6 +93,8 @@ class Puzzler:
         return None
 
     def _needed(self, kind: str, chosen: list[Constraint], target: str) -> list[Constraint]:
+        """Without those whose absence changes nothing. One pass is enough: what is needed among
+        many is needed among fewer."""
         for constraint in list(chosen):
             fewer = [other for other in chosen if other is not constraint]
             if len(fewer) >= LEAST and execute(_query(kind, fewer), self.graph) == [target]:
@@ -88,7 +104,7 @@ class Puzzler:
     def _worded(self, target: str, kind: str, chosen: list[Constraint]) -> Puzzle | None:
         facts = tuple(fact for constraint in chosen for fact in constraint.facts)
         query, asked, answer = _query(kind, chosen), None, target
-        extra = [fact for fact in self._facts(target) if fact not in facts and self._single(fact)]
+        extra = [fact for fact in self._facts(target) if fact not in facts and self._asks(fact)]
         if extra and self._rng.random() < 0.5:
             fact = self._rng.choice(extra)
             clause = Triple(subject=Term(var="x"), relation=fact.relation, object=Term(var="y"))
@@ -101,18 +117,27 @@ class Puzzler:
     # What can be said of a target
 
     def _facts(self, entity: str) -> list[Fact]:
-        return [fact for fact in self.graph.facts_of(entity) if self._keep(fact)]
+        """What may be said of it and stands on its own page, not on a list that goes on."""
+        return [
+            fact
+            for fact in self.graph.facts_of(entity)
+            if self._keep(fact) and len(self.graph.objects(entity, fact.relation)) <= BOX_CAP
+        ]
 
-    def _single(self, fact: Fact) -> bool:
-        return len(self.graph.objects(fact.subject, fact.relation)) == 1
+    def _asks(self, fact: Fact) -> bool:
+        """Whether the fact's object may be asked for: it is the only one and cannot be guessed."""
+        single = len(self.graph.objects(fact.subject, fact.relation)) == 1
+        plain = self._wording.plain(fact.relation)
+        return single and plain and fact.relation not in self._guessable
 
     def _constraints(self, target: str) -> list[Constraint]:
         found: list[Constraint] = []
         for place, fact in enumerate(self._facts(target)):
             if isinstance(fact.object, Value):
                 found.extend(self._bound(fact, place))
-            elif not self._wording.ambiguous(fact.object):
+            elif fact.object != target and not self._wording.ambiguous(fact.object):
                 found.append(self._direct(fact))
+            if isinstance(fact.object, str):
                 found.extend(self._through(fact, place))
         if found:
             found.append(self._beginning(target))
@@ -120,10 +145,8 @@ class Puzzler:
 
     def _direct(self, fact: Fact) -> Constraint:
         assert isinstance(fact.object, str)
-        label = self.graph.relation_label(fact.relation)
         clause = Triple(subject=Term(var="x"), relation=fact.relation, object=Term(id=fact.object))
-        words = f"whose {label} is {self._wording.mention(fact.object)}"
-        return Constraint((clause,), words, (fact,))
+        return Constraint((clause,), self._wording.having(fact), (fact,))
 
     def _through(self, fact: Fact, place: int) -> list[Constraint]:
         """By a neighbour's neighbour: "whose director has the birthplace Y"."""
@@ -144,17 +167,14 @@ class Puzzler:
             Triple(subject=Term(var="x"), relation=fact.relation, object=middle),
             Triple(subject=middle, relation=second.relation, object=Term(id=second.object)),
         )
-        words = (
-            f"whose {self.graph.relation_label(fact.relation)} has the "
-            f"{self.graph.relation_label(second.relation)} {self._wording.mention(second.object)}"
-        )
+        words = self._wording.having_one(fact, second)
         return [Constraint(clauses, words, (fact, second))]
 
     def _bound(self, fact: Fact, place: int) -> list[Constraint]:
         """By a bound on a date or number: "whose release date is before 1950"."""
         assert isinstance(fact.object, Value)
         bound = _loose_bound(fact.object, self._rng)
-        if bound is None:
+        if bound is None or not self._wording.plain(fact.relation):
             return []
         words, low, high = bound
         var = f"value{place}"
@@ -166,10 +186,19 @@ class Puzzler:
         return [Constraint(clauses, f"whose {label} is {words}", (fact,))]
 
     def _beginning(self, target: str) -> Constraint:
-        text = self.graph.label(target)[: self._rng.choice((1, 2))]
+        text = self.graph.label(target)[: self._rng.choice((1, 2))].strip()
         return Constraint(
             (Prefix(var="x", text=text),), f"whose name begins with \u201c{text}\u201d", ()
         )
+
+
+def _apart(options: Sequence[Constraint]) -> list[Constraint]:
+    """Those that share no fact with an earlier one, which would say little more."""
+    kept: list[Constraint] = []
+    for option in options:
+        if not any(fact in other.facts for fact in option.facts for other in kept):
+            kept.append(option)
+    return kept
 
 
 def _query(kind: str, constraints: Sequence[Constraint]) -> Query:

@@ -1,14 +1,18 @@
 """Tasks from a graph, at three levels, each proven to have exactly one answer.
 
 Level 1 is one look-up, level 2 a chain of two or three, level 3 a web of constraints. A task is
-kept only if its query, executed over its graph, gives one answer and that answer is not in the
-question; and its own gold answer must be graded correct before it is written.
+kept only if its query, executed over its graph, gives one answer, that answer is not in the
+question, and is graded correct itself. No two tasks of a level have one query, and no answer is
+that of more than a few of them.
 """
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from webfarer.grade.gold import gold_answer
 from webfarer.grade.rules import check_gold
@@ -17,8 +21,11 @@ from webfarer.graph.query import execute
 from webfarer.synth.constraints import Puzzler
 from webfarer.synth.walk import Walker, chain_query
 from webfarer.synth.wording import Wording
-from webfarer.types import Origin, Query, Split, Task, random_for
+from webfarer.types import BadInput, Origin, Query, Split, Task, random_for
 
+LEVELS = (1, 2, 3)
+_SAME_ANSWER = 20  # of this many tasks, one may have an answer that another has, over the first 3
+_SHORT = 3  # letters: an answer of no more than these may stand inside other words
 _DRAWS_A_TASK = 60  # draws allowed for each task wanted before a graph counts as exhausted
 
 
@@ -45,17 +52,18 @@ def make_tasks(
     source: Source, *, seed: int, split: Split, per_level: Mapping[int, int], recipe: str
 ) -> list[Task]:
     """At most `per_level[level]` tasks of each level, all different; fewer where the graph has no
-    more. The same graph, seed and settings give the same tasks."""
+    more. The same graph, seed and settings give the same tasks. Raises BadInput for a level that
+    is not one of `LEVELS`."""
     tasks: list[Task] = []
     for level, wanted in sorted(per_level.items()):
+        if level not in LEVELS:
+            raise BadInput(f"there are no tasks of level {level}: the levels are 1, 2 and 3")
         origin = Origin(
             recipe=recipe, seed=seed, graph=source.graph.sha256, world=source.graph.name
         )
-        drafts = _proven(source, _drafts(source, seed, level, wanted))
-        for number, draft in zip(range(wanted), drafts, strict=False):
-            task = _task(source, draft, level, split, origin, number)
-            check_gold(task)
-            tasks.append(task)
+        drafts = _spread(_proven(source, _drafts(source, seed, level, wanted)), wanted)
+        for number, draft in enumerate(islice(drafts, wanted)):
+            tasks.append(_task(source, draft, level, split, origin, number))
     return tasks
 
 
@@ -71,9 +79,9 @@ def _chains(source: Source, wording: Wording, rng, level: int, draws: int) -> It
     for _ in range(draws):
         hops = 1 if level == 1 else rng.choice((2, 2, 3))
         chain = walker.walk(hops)
-        if chain is None or wording.ambiguous(chain[0].subject):
+        if chain is None or not all(source.keep(fact) for fact in chain):
             continue
-        if all(source.keep(fact) for fact in chain):
+        if not wording.ambiguous(chain[0].subject) and wording.readable(chain):
             question = wording.chain(chain, rng)
             yield _Draft(question, chain_query(chain), chain[-1].object, chain)
 
@@ -87,20 +95,55 @@ def _puzzles(source: Source, wording: Wording, rng, level: int, draws: int) -> I
 
 
 def _proven(source: Source, drafts: Iterator[_Draft]) -> Iterator[_Draft]:
-    """The drafts with one answer, not given away by the question, no question twice."""
+    """The drafts with one answer, which grades correct and which the question does not give away;
+    no query twice."""
     asked: set[str] = set()
     for draft in drafts:
-        if draft.question in asked or _gives_away(draft, source.graph):
+        keys = {draft.question, _key(draft.query)}
+        if keys & asked or _gives_away(draft, source.graph):
             continue
-        if execute(draft.query, source.graph) == [draft.answer]:
-            asked.add(draft.question)
+        if execute(draft.query, source.graph) == [draft.answer] and _gradable(source, draft):
+            asked |= keys
             yield draft
 
 
+def _spread(drafts: Iterator[_Draft], wanted: int) -> Iterator[_Draft]:
+    """The drafts without those whose answer is already that of many others."""
+    most = max(3, wanted // _SAME_ANSWER)
+    times: Counter[Node] = Counter()
+    for draft in drafts:
+        if times[draft.answer] < most:
+            times[draft.answer] += 1
+            yield draft
+
+
+def _key(query: Query) -> str:
+    """The query without the order of its clauses, which says nothing."""
+    return "\n".join([query.select, *sorted(clause.model_dump_json() for clause in query.where)])
+
+
 def _gives_away(draft: _Draft, graph: KnowledgeGraph) -> bool:
+    """Whether a form of the answer stands in the question; a short one has to stand as a word."""
     answer = gold_answer(graph, draft.answer)
     question = draft.question.casefold()
-    return any(form.casefold() in question for form in (answer.text, *answer.aliases))
+    for form in (answer.text.casefold(), *(alias.casefold() for alias in answer.aliases)):
+        if len(form) > _SHORT and form in question:
+            return True
+        if re.search(rf"(?<![\w.,]){re.escape(form)}(?![\w]|[.,]\w)", question):
+            return True
+    return False
+
+
+def _gradable(source: Source, draft: _Draft) -> bool:
+    """Whether the grader holds the answer, and each of its other names, correct; a name such as
+    "this or that" reads like a guess."""
+    answers = (gold_answer(source.graph, draft.answer),)
+    origin = Origin(recipe="", seed=0, graph="")
+    try:
+        check_gold(Task(id="", question=draft.question, answers=answers, origin=origin))
+    except BadInput:
+        return False
+    return True
 
 
 def _task(

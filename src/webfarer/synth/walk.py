@@ -30,7 +30,7 @@ class Walker:
         for facts in self._single.values():
             for fact in facts:
                 self._by_relation.setdefault(fact.relation, []).append(fact)
-        self._guessable = _guessable(graph)
+        self._guessable = guessable(graph)
         self._into: dict[str, list[Fact]] = {}
         for facts in self._single.values():
             for fact in facts:
@@ -85,7 +85,9 @@ def _single_facts(graph: KnowledgeGraph) -> dict[str, list[Fact]]:
     return single
 
 
-def _guessable(graph: KnowledgeGraph) -> set[str]:
+def guessable(graph: KnowledgeGraph) -> set[str]:
+    """The relations that nobody need look up: one object stands in more than `GUESSABLE` of their
+    facts."""
     objects: dict[str, Counter[object]] = {}
     for fact in graph.facts:
         objects.setdefault(fact.relation, Counter())[fact.object] += 1

@@ -6,6 +6,8 @@ import random
 from collections.abc import Sequence
 
 from webfarer.graph.graph import Fact, KnowledgeGraph
+from webfarer.synth.grammar import Phrase, phrase
+from webfarer.web.article import with_article
 
 _ASK = (
     "What is {it}?",
@@ -15,7 +17,9 @@ _ASK = (
     "Which is {it}?",
 )
 _ASK_WHO = ("Who is {it}?", "Who is {it}?", "Name {it}.", "Find {it}.")
+_ASK_PLURAL = ("Name {it}.", "Find {it}.")
 _PEOPLE = {"person", "human"}
+_LEAST_LETTERS = 3  # of a label: fewer, as in a film called "It", name nothing in a sentence
 
 
 class Wording:
@@ -23,34 +27,79 @@ class Wording:
 
     def __init__(self, graph: KnowledgeGraph) -> None:
         self.graph = graph
-        self._by_label: dict[str, list[str]] = {}
+        self._by_name: dict[str, list[str]] = {}
         for entity in graph.entities:
-            self._by_label.setdefault(graph.label(entity).casefold(), []).append(entity)
+            names = {name.casefold() for name in (graph.label(entity), *graph.aliases(entity))}
+            for name in sorted(names):
+                self._by_name.setdefault(name, []).append(entity)
 
     def mention(self, entity: str) -> str:
-        """The entity's label, after its type where another entity has the same label."""
-        label, types = self.graph.label(entity), self.graph.entities[entity].types
-        if len(self._namesakes(entity)) > 1 and types:
-            return f"the {self.graph.type_label(types[0])} {label}"
-        return label
+        """The entity's label, after a type that nothing else of that name has, where another
+        entity has it as its label or as another name."""
+        label, kind = self.graph.label(entity), self._telling_type(entity)
+        return f"the {self.graph.type_label(kind)} {label}" if kind else label
 
     def ambiguous(self, entity: str) -> bool:
-        """Whether an entity of the same first type has the same label: no wording tells them
-        apart."""
-        kind = self.graph.entities[entity].types[:1]
-        others = (other for other in self._namesakes(entity) if other != entity)
-        return any(self.graph.entities[other].types[:1] == kind for other in others)
+        """Whether no wording names the entity alone: its label is too short or an id, or whatever
+        else is called so has all of its types."""
+        label = self.graph.label(entity)
+        if sum(char.isalnum() for char in label) < _LEAST_LETTERS or label == entity:
+            return True
+        return bool(self._namesakes(entity)) and not self._telling_type(entity)
+
+    def kind_of(self, entity: str) -> str | None:
+        """The entity's first type that has a name: an id such as Q5 says nothing to a reader."""
+        return next((kind for kind in self.graph.entities[entity].types if self._named(kind)), None)
+
+    def _named(self, kind: str) -> bool:
+        return self.graph.type_label(kind) != kind or not any(c.isdigit() for c in kind)
+
+    def _telling_type(self, entity: str) -> str | None:
+        others = self._namesakes(entity)
+        if not others:
+            return None
+        taken = {kind for other in others for kind in self.graph.entities[other].types}
+        kinds = self.graph.entities[entity].types
+        return next((kind for kind in kinds if kind not in taken and self._named(kind)), None)
 
     def _namesakes(self, entity: str) -> list[str]:
-        return self._by_label[self.graph.label(entity).casefold()]
+        name = self.graph.label(entity).casefold()
+        return [other for other in self._by_name[name] if other != entity]
+
+    def readable(self, chain: Sequence[Fact]) -> bool:
+        """Whether a chain makes a sentence one can follow: at most one "that X is part of"."""
+        return sum(bool(self._phrase(fact).predicate) for fact in chain) <= 1
 
     def chain(self, chain: Sequence[Fact], rng: random.Random) -> str:
         """ "What is the birthplace of the director of X?" """
-        phrase = self.mention(chain[0].subject)
+        words = self.mention(chain[0].subject)
         for fact in chain:
-            phrase = f"the {self.graph.relation_label(fact.relation)} of {phrase}"
-        asks = _ASK_WHO if self._is_person(chain[-1].object) else _ASK
-        return rng.choice(asks).format(it=phrase)
+            words = self._phrase(fact).of(words, who=self._is_person(fact.object))
+        last = chain[-1]
+        if isinstance(last.object, str) and self._phrase(last).plural:
+            asks = _ASK_PLURAL
+        else:
+            asks = _ASK_WHO if self._is_person(last.object) else _ASK
+        return rng.choice(asks).format(it=words)
+
+    def having(self, fact: Fact) -> str:
+        """A constraint: "whose director is Y", "with the occupation Y", "that is part of Y"."""
+        assert isinstance(fact.object, str)
+        return self._phrase(fact).having(self.mention(fact.object), self._many(fact))
+
+    def having_one(self, fact: Fact, further: Fact) -> str:
+        """A constraint by a neighbour's neighbour: "whose director has the birthplace Y"."""
+        assert isinstance(further.object, str)
+        first, second = self._phrase(fact), self._phrase(further)
+        object = self.mention(further.object)
+        has = f"has the {second.noun} {object}"
+        if second.predicate:
+            has = second.having(object).removeprefix("that ")
+        if first.predicate:
+            return f"that {first.predicate} {with_article(first.noun or 'one')} that {has}"
+        if first.plural or self._many(fact):
+            return f"with {with_article(first.noun)} that {has}"
+        return f"whose {first.noun} {has}"
 
     def web(
         self, kind: str, constraints: Sequence[str], asked: str | None, rng: random.Random
@@ -64,6 +113,18 @@ class Wording:
                 t=type_label, s=such
             )
         return f"What is the {self.graph.relation_label(asked)} of the {type_label} {such}?"
+
+    def plain(self, relation: str) -> bool:
+        """Whether the relation's label is a noun phrase that takes "the ... of"."""
+        words = phrase(self.graph.relation_label(relation))
+        many = words.plural and self.graph.relations[relation].value == "entity"
+        return not words.predicate and words.joint == "of" and not many
+
+    def _phrase(self, fact: Fact) -> Phrase:
+        return phrase(self.graph.relation_label(fact.relation))
+
+    def _many(self, fact: Fact) -> bool:
+        return len(self.graph.objects(fact.subject, fact.relation)) > 1
 
     def _is_person(self, node: object) -> bool:
         if not isinstance(node, str):

@@ -6,9 +6,10 @@ it. Training is the loop of `webfarer.train.sft`, every token of every page trai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import torch
 from pydantic import Field
@@ -54,10 +55,9 @@ def make_base(
     """Makes tokenizer and model from the texts of pages; returns the folder of the model.
 
     `also_tokenize` is text the tokenizer should have tokens for, and the model does not read: the
-    tools' schemas, whose JSON is in every call.
-
-    `out` gets `start/` (the tokenizer and the weights before training) and what `fine_tune`
-    writes. Killed and run again, it goes on. Raises BadInput where there is no text.
+    tools' schemas, whose JSON is in every call. `out` gets `start/` (the tokenizer and the weights
+    before training) and what `fine_tune` writes. Killed and run again, it goes on. Raises BadInput
+    where there is no text.
     """
     out = Path(out)
     if not any(text.strip() for text in texts):
@@ -96,20 +96,46 @@ def new_model(shape: Shape, tokenizer: Tokenizer, seed: int) -> PreTrainedModel:
         return Qwen3ForCausalLM(config)
 
 
-def text_segments(source: Path, texts: Iterable[str], length: int) -> list[Segment]:
-    """Each text, and an end-of-text token, as segments of at most `length` tokens, all trained.
+class TextSegments(Sequence[Segment]):
+    """Texts as segments whose every token is trained; 4 bytes a token until one is asked for."""
+
+    def __init__(self, tokenizer: str, pieces: Iterable[Sequence[int]]) -> None:
+        self._tokenizer = tokenizer
+        self._ids = array("i")
+        self._ends = array("q", [0])
+        for piece in pieces:
+            self._ids.extend(piece)
+            self._ends.append(len(self._ids))
+
+    def __len__(self) -> int:
+        return len(self._ends) - 1
+
+    @overload
+    def __getitem__(self, index: int) -> Segment: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Segment]: ...
+    def __getitem__(self, index: int | slice) -> Segment | Sequence[Segment]:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(len(self)))]
+        number = range(len(self))[index]
+        ids = self._ids[self._ends[number] : self._ends[number + 1]].tolist()
+        return Segment(self._tokenizer, ids, [1] * len(ids), [0.0] * len(ids))
+
+
+def text_segments(source: Path, texts: Sequence[str], length: int) -> TextSegments:
+    """Each text, and an end-of-text token, as segments of at most `length` tokens.
 
     A page cannot make a control token: its text is encoded without them.
     """
-    tokenizer = load_tokenizer(source)
-    digest = tokenizer_hash(source)
+    return TextSegments(tokenizer_hash(source), _pieces(load_tokenizer(source), texts, length))
+
+
+def _pieces(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> Iterator[list[int]]:
     end = tokenizer.token_to_id(END_OF_TEXT)
     tokenizer.encode_special_tokens = True
-    segments: list[Segment] = []
-    for encoded in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
-        ids = [*encoded.ids, end]
-        for begin in range(0, len(ids), length):
-            piece = ids[begin : begin + length]
-            if len(piece) > 1:
-                segments.append(Segment(digest, piece, [1] * len(piece), [0.0] * len(piece)))
-    return segments
+    for first in range(0, len(texts), 1000):  # an encoding takes far more memory than its ids
+        batch = list(texts[first : first + 1000])
+        for encoded in tokenizer.encode_batch_fast(batch, add_special_tokens=False):
+            ids = [*encoded.ids, end]
+            pieces = (ids[begin : begin + length] for begin in range(0, len(ids), length))
+            yield from (piece for piece in pieces if len(piece) > 1)

@@ -80,5 +80,4 @@ def _restore(
         if kind == "optimizer":
             part, _, name = rest.partition(".")
             parameter = names[name]
-            place = value if value.dim() == 0 else value.to(parameter.device)
-            optimizer.state[parameter][part] = place
+            optimizer.state[parameter][part] = value.to(parameter.device)

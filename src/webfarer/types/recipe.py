@@ -6,11 +6,16 @@ misspelt name is an error.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from webfarer.types.base import Record
+
+Positive = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Level = Annotated[int, Field(ge=1, le=3)]
 
 
 class WorldSettings(Record):
@@ -19,10 +24,10 @@ class WorldSettings(Record):
     Splits never share a world: seeds are keyed by (seed, split, number).
     """
 
-    size: int = 300
-    train: int = 24
-    valid: int = 1
-    test: int = 3
+    size: Positive = 300
+    train: Positive = 24
+    valid: Whole = 1
+    test: Positive = 3
 
 
 class GraphSettings(Record):
@@ -30,23 +35,23 @@ class GraphSettings(Record):
     that are drawn for validation and test."""
 
     folder: str | None = None
-    valid: float = 0.1
-    test: float = 0.2
+    valid: Share = 0.1
+    test: Share = 0.2
 
 
 class TaskSettings(Record):
     """Tasks of each level, in each world (of an imported graph: in each split)."""
 
-    train: dict[int, int] = {1: 110, 2: 170, 3: 20}
-    valid: dict[int, int] = {1: 50, 2: 50, 3: 20}
-    test: dict[int, int] = {1: 100, 2: 100, 3: 20}
+    train: dict[Level, Whole] = {1: 110, 2: 170, 3: 20}
+    valid: dict[Level, Whole] = {1: 50, 2: 50, 3: 20}
+    test: dict[Level, Whole] = {1: 100, 2: 100, 3: 20}
 
 
 class ToolSettings(Record):
     """`hits` a search gives for each query; `observation_tokens` an observation has at most."""
 
-    hits: int = 3
-    observation_tokens: int = 200
+    hits: Positive = 3
+    observation_tokens: Positive = 200
 
 
 class RolloutSettings(Record):
@@ -54,27 +59,27 @@ class RolloutSettings(Record):
     how many sequences a local engine decodes side by side, `context` the longest of them."""
 
     prompt: Literal["brief", "full"] = "brief"
-    max_turns: int = 10
-    turn_tokens: int = 120
-    chunk: int = 200
-    slots: int = 128
-    context: int = 2048
+    max_turns: Positive = 10
+    turn_tokens: Positive = 120
+    chunk: Positive = 200
+    slots: Positive = 128
+    context: Positive = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
 
 
 class ExpertSettings(Record):
     """`attempts` at each training task; `fault_rate` is the share of them that get a fault."""
 
-    attempts: int = 1
-    fault_rate: float = 0.15
+    attempts: Positive = 1
+    fault_rate: Share = 0.15
 
 
 class FunnelSettings(Record):
     """`per_task`: survivors kept of one task, shortest first. `detours`: visits allowed to pages
     that are not evidence, where the task names its evidence."""
 
-    per_task: int = 1
-    detours: int = 0
+    per_task: Positive = 1
+    detours: Whole = 0
 
 
 class SftSettings(Record):
@@ -103,10 +108,10 @@ class EvalSettings(Record):
     """Which levels of the test tasks are scored, with how many samples beside the greedy attempt;
     `k` is that of pass@k and cons@k."""
 
-    levels: tuple[int, ...] = (1, 2)
-    samples: int = 3
-    k: int = 3
-    temperature: float = 1.0
+    levels: tuple[Level, ...] = Field(default=(1, 2), min_length=1)
+    samples: Whole = 3
+    k: Positive = 3
+    temperature: float = Field(default=1.0, ge=0, allow_inf_nan=False)
 
 
 class Recipe(Record):

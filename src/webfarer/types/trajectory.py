@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from webfarer.types.base import Record
 from webfarer.types.errors import FailureKind
@@ -123,7 +123,8 @@ class SegmentRef(Record):
 class Trajectory(Record):
     """A whole attempt at a task by one policy.
 
-    `member` numbers the attempts at one task; `greedy` marks the attempt at temperature 0.
+    `member` numbers the attempts at one task; `greedy` marks the attempt at temperature 0. What
+    our side broke has no verdict and no reward, and what no one could judge has no reward.
     """
 
     task_id: str
@@ -142,6 +143,16 @@ class Trajectory(Record):
     verdict: Verdict | None = None
     reward: Reward | None = None
     faults: tuple[str, ...] = Field(default=(), description="faults a scripted expert put in")
+
+    @model_validator(mode="after")
+    def _no_score_where_none_is_due(self) -> Trajectory:
+        if (self.failure is None) == (self.stop == "failure"):
+            raise ValueError("stop is failure if, and only if, the failure is said")
+        if self.failure is not None and (self.verdict is not None or self.reward is not None):
+            raise ValueError("a failure of ours has neither verdict nor reward")
+        if self.reward is not None and self.verdict and self.verdict.status == "unjudged":
+            raise ValueError("an unjudged answer has no reward")
+        return self
 
     @property
     def id(self) -> str:
@@ -181,7 +192,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The trajectories of one task under one policy version. Raises ValueError where they mix."""
+    """The trajectories of one task by one policy under one version.
+
+    Raises ValueError where they mix, or hold one member twice.
+    """
 
     task_id: str
     policy_version: int
@@ -194,5 +208,7 @@ class Group:
                     f"group of {self.task_id} version {self.policy_version} was handed "
                     f"{member.id} version {member.policy_version}"
                 )
+        if len({member.policy for member in self.members}) > 1:
+            raise ValueError(f"group of {self.task_id} mixes policies")
         if len({member.member for member in self.members}) != len(self.members):
             raise ValueError(f"group of {self.task_id} holds a member twice")
