@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,11 @@ def arena(
     rollout: RolloutSettings,
     seed: int,
 ) -> Arena:
-    """Where attempts take place: `search` and `visit` over each world, graded by rule."""
+    """Where attempts take place: `search` and `visit` over each world, graded by rule.
+
+    Many attempts make the same calls, and most of what a call costs is counting its tokens.
+    """
+    count = lru_cache(maxsize=1 << 15)(count)
     boxes = {name: world.toolbox(tools, count) for name, world in worlds.items()}
     first = next(iter(boxes.values()))
     return Arena(

@@ -55,6 +55,7 @@ class Run:
 
     def all(self) -> Report:
         """Every stage that is not done, in order; then the report."""
+        self._renderer.count("")  # a model that cannot be used is told before anything is made
         self.worlds()
         self.tasks()
         self.expert()

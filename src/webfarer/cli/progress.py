@@ -40,10 +40,10 @@ class Teller:
 
     def say(self, text: str, style: str = "") -> None:
         if not self.quiet:
-            self.console.print(text, style=style)
+            self.console.print(text, style=style, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        self.console.print(text, style="yellow")
+        self.console.print(text, style="yellow", soft_wrap=True)
 
     @contextmanager
     def bar(self, name: str, total: int | None = None) -> Iterator[Update]:

@@ -141,7 +141,7 @@ def _invents(trajectory: Trajectory, task: Task) -> str | None:
     shown = "\n".join((task.question, *task.start_urls))
     for turn in trajectory.turns:
         for url in _visited(turn.call):
-            if not re.search(rf"(?<!\w){re.escape(url)}{_URL_ENDS}", shown):
+            if not re.search(rf"(?<![\w=/]){re.escape(url)}{_URL_ENDS}", shown):
                 return "visits an address that no observation showed"
         shown += "\n" + _said(turn)
     return None

@@ -5,6 +5,8 @@ are shared between people and stems between places, which gives the near-duplica
 "Taren Vollin") that make searching hard.
 """
 
+# ruff: noqa: SIM905 - word lists are read more easily as words
+
 from __future__ import annotations
 
 import random

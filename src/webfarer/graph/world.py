@@ -8,6 +8,8 @@ Degrees are skewed: whoever is drawn is drawn by a weight that falls like 1 / ra
 few cities and people have most of the facts. The same seed and size give the same bytes.
 """
 
+# ruff: noqa: SIM905 - word lists are read more easily as words
+
 from __future__ import annotations
 
 import random
@@ -69,7 +71,6 @@ class _Builder:
         self.ids: dict[str, list[str]] = {}
         self.rank: dict[str, int] = {}  # an entity's place in its type, from 1
         self.entities: list[Entity] = []
-        self.labels: dict[str, str] = {}
         self.facts: list[Fact] = []
         self.born: dict[str, date] = {}
         self.died: dict[str, date] = {}
@@ -100,7 +101,6 @@ class _Builder:
         self.entities.append(
             Entity(id=id, types=(kind,), labels={"en": label}, aliases={"en": aliases})
         )
-        self.labels[id] = label
         self.ids.setdefault(kind, []).append(id)
         self.rank[id] = index + 1
 
@@ -164,13 +164,15 @@ class _Builder:
 
     def _adult(self, day: date) -> str:
         """A person who is alive on the day, and between 20 and 75. There is one from 1870 on."""
+        return self._one_of("person", self._adults(day))
+
+    def _adults(self, day: date) -> list[str]:
         oldest, youngest = day - 75 * _YEAR, day - 20 * _YEAR
-        people = [
+        return [
             person
             for person in self.ids["person"]
             if oldest <= self.born[person] <= youngest and self.died.get(person, date.max) > day
         ]
-        return self._one_of("person", people)
 
     def _official(self) -> str:
         """A person who is alive today."""
@@ -309,7 +311,8 @@ class _Builder:
         self._say(id, "first_awarded", first)
         self._say(id, "money", self._about(500, 900_000))
         self._name(id, "field", self.rng.choice(_FIELDS))
-        winner = self._adult(first)
+        adults = self._adults(first)
+        winner = self._one_of("person", [p for p in adults if p not in self.winners] or adults)
         self._say(id, "first_winner", winner)
         self._say(winner, "won", id)
         self.winners.add(winner)

@@ -14,15 +14,15 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 
 from webfarer.graph.graph import KnowledgeGraph, Node
-from webfarer.graph.query import execute
+from webfarer.graph.query import execute, variables
 from webfarer.graph.text import node_text
 from webfarer.policy import tags
 from webfarer.policy.base import Attempt, Reply
+from webfarer.policy.plan import Clue, Plan, Step, is_chain
 from webfarer.types import (
     BadInput,
     Call,
     Observation,
-    Query,
     Segment,
     Task,
     Triple,
@@ -49,17 +49,7 @@ class Atlas:
     url_of: Callable[[str], str]
 
 
-@dataclass(frozen=True)
-class Step:
-    """One fact to read: on the subject's page, the relation's object."""
-
-    subject: str
-    relation: str
-    object: Node
-
-
 _URL = re.compile(r"\]\((\S+)\)$", re.MULTILINE)
-Clue = list[tuple[str, str, str]]  # a page, the relation whose list to read there, what it names
 Script = Generator[str, Observation, None]
 Found = Generator[str, Observation, bool]
 
@@ -68,7 +58,8 @@ class Expert:
     """The scripted expert as a `Policy`; text only, hence not trainable.
 
     `fault_rate` is the share of attempts that get one fault of `FAULTS`, drawn by the attempt's
-    seed. Raises BadInput for a task without a query or of a world that is not in `atlases`.
+    seed. Raises BadInput for a task without a query, one that counts, compares, or is neither
+    a chain nor about an `x`, and one without an answer in its world or a world in `atlases`.
     """
 
     name = "expert"
@@ -85,6 +76,16 @@ class Expert:
                 f"task {task.id}: the expert needs the task's query and its world "
                 f"({task.origin.world!r}); give a task made from a graph"
             )
+        graph = self._atlases[task.origin.world].graph
+        if task.query.then is not None:
+            raise BadInput(f"task {task.id}: its query counts or compares, which no script reads")
+        if not is_chain(task.query) and "x" not in variables(task.query):
+            raise BadInput(f"task {task.id}: its query is no chain and has no x to look for")
+        if not execute(task.query, graph):
+            raise BadInput(
+                f"task {task.id}: its query has no answer in {task.origin.world!r}; give the world "
+                "that it was made from"
+            )
         rng = random_for(attempt.seed, "expert")
         fault = rng.choice(FAULTS) if rng.random() < self._fault_rate else None
         return ExpertActor(task, self._atlases[task.origin.world], rng, fault)
@@ -97,7 +98,7 @@ class ExpertActor:
 
     def __init__(self, task: Task, atlas: Atlas, rng: random.Random, fault: str | None) -> None:
         assert task.query is not None
-        self.task, self.query = task, task.query
+        self.task, self.plan = task, Plan(atlas.graph, task.query)
         self.graph, self.url_of = atlas.graph, atlas.url_of
         self._rng = rng
         self._fault = fault
@@ -114,12 +115,17 @@ class ExpertActor:
     # The script
 
     def _solve(self) -> Script:
-        steps = self._steps()
-        if not _is_chain(self.query):
-            target = self._binding("x")
+        steps = self.plan.steps()
+        if (start := self._hasty_start(steps)) and self._now("early_answer"):
+            yield from self._find(start, f"It has to do with {self.graph.label(start)}.")
+            yield self._answer("That must be it.", self.graph.label(start))
+            return
+        if not self.plan.is_chain:
+            target = self.plan.binding("x")
             if not (yield from self._track_down(target)):
                 yield self._answer("Nothing I read names it.", GAVE_UP)
                 return
+        place = -1
         for place, step in enumerate(steps):
             intro = self._plan(steps) if place == 0 else self._next(steps[place - 1], step)
             if not (yield from self._read(step, intro)):
@@ -127,16 +133,21 @@ class ExpertActor:
                 return
             if place + 1 < len(steps) and self._now("early_answer"):
                 break
-        yield from self._conclude(steps, place if steps else -1)
+        yield from self._conclude(steps, place)
+
+    def _hasty_start(self, steps: Sequence[Step]) -> str | None:
+        """What an attempt without a step to leave out stops at when it answers too early."""
+        if self.plan.is_chain:
+            return steps[0].subject if len(steps) == 1 else None
+        return next((clue[0][0] for clue in self.plan.clues()), None)
 
     def _conclude(self, steps: Sequence[Step], place: int) -> Script:
-        if not steps:
-            text = self._text(self._binding("x"))
-            yield self._answer(f"{text} fits everything that is asked.", text)
-            return
-        step = steps[place]
-        thought = f"{self._says(step)} That is what was asked."
-        text = self._text(step.object)
+        if steps:
+            text = self._text(steps[place].object)
+            thought = f"{self._says(steps[place])} That is what was asked."
+        else:
+            text = self._text(self.plan.binding("x"))
+            thought = f"{text} fits everything that is asked."
         if self._now("wrong_answer"):
             text = self.graph.label(self._stranger())
         yield self._answer(thought, text)
@@ -151,12 +162,11 @@ class ExpertActor:
         yield from self._stray_visits(step.subject)
         url = self.url_of(step.subject)
         wanted = self._text(step.object)
-        thought = f"{intro} I open the page of {label} for the {relation}.".strip()
         for goal in (f"{relation} of {label}", label):
+            thought = f"{intro} I open the page of {label} for the {relation}.".strip()
             seen = yield self._visit(thought, url, goal)
-            if wanted in seen.text:
+            if _says(seen, wanted):
                 return True
-            thought = f"The {relation} is not there. I read more of the page of {label}."
         return False
 
     def _find(self, entity: str, intro: str) -> Found:
@@ -165,8 +175,11 @@ class ExpertActor:
         if entity in self._found:
             return True
         if self._now("wrong_query"):
-            other = self.graph.label(self._stranger())
-            yield self._search(f"{intro} I search for {other}.", other)
+            stranger = self._stranger()
+            other = self.graph.label(stranger)
+            seen = yield self._search(f"{intro} I search for {other}.", other)
+            if self.url_of(stranger) in _URL.findall(seen.text):
+                yield self._visit(f"I open {other}.", self.url_of(stranger), other)
             intro = "That was not what I need."
         if self._now("unknown_tool"):
             yield self._call(f"{intro} I look it up.", Call(name="lookup", arguments={"q": label}))
@@ -184,7 +197,8 @@ class ExpertActor:
         return False
 
     def _stray_visits(self, entity: str) -> Script:
-        others = [url for url in self._results if url != self.url_of(entity)]
+        known = {self.url_of(entity), *self.task.evidence}
+        others = [url for url in self._results if url not in known]
         if others and self._now("redundant_visit"):
             yield self._visit("This may help too.", self._rng.choice(others), "overview")
         if self._now("invented_url"):
@@ -192,84 +206,75 @@ class ExpertActor:
             yield self._visit("There should be a page.", url, "overview")
 
     def _track_down(self, target: str) -> Found:
-        """Level 3: goes from a known entity, page by page, to one that names the target; then
-        checks it."""
-        for clue in self._clues():
+        """Level 3: goes from a known entity, page by page, to one that names the target, or
+        searches for all that is known; then checks it."""
+        for clue in self.plan.clues():
             if (yield from self._follow(clue)):
-                return (yield from self._check(target))
-        return False
+                return (yield from self._check(target, clue))
+        query = self.plan.description()
+        seen = yield self._search(f"No page names it. I search for {query}.", query)
+        if self.url_of(target) not in _URL.findall(seen.text):
+            return False
+        self._found.add(target)
+        return (yield from self._check(target, []))
 
     def _follow(self, clue: Clue) -> Found:
         """Reads from the known entity on; each page must name the next thing."""
         for entity, relation, following in clue:
-            heading = self.graph.relations[relation].inverse.get("en") or relation
+            known = self.graph.relations[relation].inverse.get("en")
+            heading = known or f"{self.graph.relation_label(relation)} of"
             intro = f"The {heading} of {self.graph.label(entity)} lead on."
+            if not known:
+                intro = f"I look at what has the {heading} {self.graph.label(entity)}."
             if not (yield from self._find(entity, intro)):
                 return False
+            yield from self._stray_visits(entity)
             name, label = self.graph.label(entity), self.graph.label(following)
             seen = yield self._visit(
                 f"I read what the page of {name} lists: {heading}.", self.url_of(entity), heading
             )
-            if label not in seen.text:
-                return False
+            if not _says(seen, label):
+                url = self._longer_list(entity)
+                goal = heading if url else name
+                url = url or self.url_of(entity)
+                seen = yield self._visit(f"I read on about {name}.", url, goal)
+                if not _says(seen, label):
+                    return False
         return True
 
-    def _check(self, target: str) -> Found:
+    def _longer_list(self, entity: str) -> str | None:
+        """A list about the entity that is too long for its page, if the last results had one."""
+        slug = self.url_of(entity).rsplit("/", 1)[-1]
+        lists = (url for url in self._results if "/list/" in url and url.endswith(f"/{slug}"))
+        return next(lists, None)
+
+    def _check(self, target: str, clue: Clue) -> Found:
+        """Reads on the target's page all that was said of it, and on its neighbours' pages what
+        was said of them and the clue did not show."""
         label = self.graph.label(target)
         if not (yield from self._find(target, f"{label} may be the one.")):
             return False
-        relations = list(dict.fromkeys(t.relation for t in _triples(self.query) if t.subject.var))
+        relations = self.plan.relations_to_check
         goal = ", ".join(self.graph.relation_label(relation) for relation in relations)
-        yield self._visit(f"I check {label}.", self.url_of(target), goal)
+        seen = yield self._visit(f"I check {label}.", self.url_of(target), goal)
+        if missing := self._unsaid(seen):
+            goal = ", ".join(self.graph.relation_label(t.relation) for t in missing)
+            goal = f"{goal} of {label}"
+            again = yield self._visit(f"I check the {goal}.", self.url_of(target), goal)
+            if any(triple in missing for triple in self._unsaid(again)):
+                return False
+        for step in self.plan.asides(clue):
+            if not (yield from self._read(step, "One thing is left to check.")):
+                return False
         return True
 
-    # The plan
-
-    def _steps(self) -> list[Step]:
-        """The facts to read: all of a chain; of a web of constraints, the attribute asked for."""
-        triples = _triples(self.query)
-        if not _is_chain(self.query):
-            triples = [t for t in triples if t.object.var == self.query.select]
+    def _unsaid(self, seen: Observation) -> list[Triple]:
+        """What the question says of the target and the observation does not."""
         return [
-            Step(
-                subject=t.subject.id or self._binding(t.subject.var or ""),
-                relation=t.relation,
-                object=self._node(t),
-            )
-            for t in triples
+            triple
+            for triple in self.plan.said_of_target
+            if not any(_says(seen, self._text(node)) for node in self.plan.nodes(triple))
         ]
-
-    def _node(self, triple: Triple) -> Node:
-        if triple.object.var is None:
-            return triple.object.id or triple.object.literal or ""
-        return self._bindings(triple.object.var)[0]
-
-    def _bindings(self, var: str) -> list[Node]:
-        query = self.query.model_copy(update={"select": var, "then": None})
-        return [node for node in execute(query, self.graph) if not isinstance(node, int)]
-
-    def _binding(self, var: str) -> str:
-        node = self._bindings(var)[0]
-        assert isinstance(node, str)
-        return node
-
-    def _clues(self) -> list[Clue]:
-        """Ways from a known entity against the triples to the target, those that name the fewest
-        things on the way first."""
-        triples, clues = _triples(self.query), []
-        for triple in triples:
-            if triple.object.id is None or triple.subject.var is None:
-                continue
-            clue = [(triple.object.id, triple.relation, self._binding(triple.subject.var))]
-            at = triple.subject.var
-            for before in triples:
-                if before.object.var == at and before.subject.var is not None:
-                    here = clue[-1][2]
-                    clue.append((here, before.relation, self._binding(before.subject.var)))
-                    at = before.subject.var
-            if at == "x":
-                clues.append(clue)
-        return sorted(clues, key=lambda clue: [len(self.graph.facts_to(at)) for at, _, _ in clue])
 
     # Wording
 
@@ -314,21 +319,17 @@ class ExpertActor:
         return True
 
     def _stranger(self) -> str:
-        """An entity that has nothing to do with the answer, as far as chance allows."""
-        return self._rng.choice(list(self.graph.entities))
+        """An entity that is neither the answer nor part of the evidence, if there is one."""
+        forms = {form for answer in self.task.answers for form in (answer.text, *answer.aliases)}
+        strangers = [
+            entity
+            for entity in self.graph.entities
+            if self.graph.label(entity) not in forms
+            and self.url_of(entity) not in self.task.evidence
+        ]
+        return self._rng.choice(strangers or list(self.graph.entities))
 
 
-def _triples(query: Query) -> list[Triple]:
-    return [clause for clause in query.where if isinstance(clause, Triple)]
-
-
-def _is_chain(query: Query) -> bool:
-    """Whether the query goes from a known entity, one triple after another, to what it selects."""
-    at = None
-    for clause in query.where:
-        if not isinstance(clause, Triple) or clause.object.var is None:
-            return False
-        if (clause.subject.id is None) if at is None else (clause.subject.var != at):
-            return False
-        at = clause.object.var
-    return at == query.select
+def _says(seen: Observation, text: str) -> bool:
+    """Whether the text stands in the observation by itself: "204" does not stand in "1,204"."""
+    return re.search(rf"(?<!\w)(?<!\d[.,]){re.escape(text)}(?!\w|[.,]\d)", seen.text) is not None

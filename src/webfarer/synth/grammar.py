@@ -43,7 +43,17 @@ class Phrase:
             return f"that {self.predicate} {the}{object}"
         if self.plural:
             return f"whose {self.noun} include {object}"
-        return f"with the {self.noun} {object}" if one_of_many else f"whose {self.noun} is {object}"
+        if one_of_many:
+            return f"with the {self.noun} {object.removeprefix(f'the {self.noun} ')}"
+        return f"whose {self.noun} is {object}"
+
+    def question(self, subject: str, who: bool = False) -> str | None:
+        """ "What is X educated at?", "Which party is X a member of?"; None where the label is a
+        noun or a verb, and "What is {what `of` gives}?" will do."""
+        if not self.predicate.startswith("is "):
+            return None
+        asks = f"Which {self.noun}" if self.noun else "Who" if who else "What"
+        return f"{asks} is {subject} {self.predicate.removeprefix('is ')}?"
 
 
 @lru_cache(maxsize=1 << 12)

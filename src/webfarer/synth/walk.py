@@ -52,7 +52,7 @@ class Walker:
         chain = [self._rng.choice(self._by_relation[self._rng.choice(self.askable)])]
         while len(chain) < hops:
             before = self._into.get(chain[0].subject, ())
-            seen = {fact.subject for fact in chain} | {chain[-1].object}
+            seen = [*(fact.subject for fact in chain), chain[-1].object]
             options = [fact for fact in before if fact.subject not in seen]
             if not options:
                 return None

@@ -73,13 +73,16 @@ class Wording:
     def chain(self, chain: Sequence[Fact], rng: random.Random) -> str:
         """ "What is the birthplace of the director of X?" """
         words = self.mention(chain[0].subject)
-        for fact in chain:
+        for fact in chain[:-1]:
             words = self._phrase(fact).of(words, who=self._is_person(fact.object))
-        last = chain[-1]
+        last, who = chain[-1], self._is_person(chain[-1].object)
+        if question := self._phrase(last).question(words, who):
+            return question
+        words = self._phrase(last).of(words, who)
         if isinstance(last.object, str) and self._phrase(last).plural:
             asks = _ASK_PLURAL
         else:
-            asks = _ASK_WHO if self._is_person(last.object) else _ASK
+            asks = _ASK_WHO if who else _ASK
         return rng.choice(asks).format(it=words)
 
     def having(self, fact: Fact) -> str:
@@ -96,7 +99,8 @@ class Wording:
         if second.predicate:
             has = second.having(object).removeprefix("that ")
         if first.predicate:
-            return f"that {first.predicate} {with_article(first.noun or 'one')} that {has}"
+            thing = with_article(first.noun) if first.noun else "one"
+            return f"that {first.predicate} {thing} that {has}"
         if first.plural or self._many(fact):
             return f"with {with_article(first.noun)} that {has}"
         return f"whose {first.noun} {has}"
@@ -107,6 +111,7 @@ class Wording:
         """ "Which film has ...?", or "What is the director of the film that ...?" where an
         attribute of the thing is asked for."""
         type_label = self.graph.type_label(kind)
+        type_label = "person" if type_label in _PEOPLE else type_label
         such = ", and ".join(constraints)
         if asked is None:
             return rng.choice(("Which {t} is the one {s}?", "Find the {t} {s}.")).format(

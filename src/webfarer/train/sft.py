@@ -74,10 +74,11 @@ def fine_tune(
     out = Path(out)
     check_segments(segments, tokenizer_hash(source))
     key = key_of("sft-1", settings, source_hash(source), data_hash(segments))
+    checkpoint = out / "checkpoint.safetensors"
     if finished(out / "model", key):
+        checkpoint.unlink(missing_ok=True)  # killed just before it was removed
         return out / "model"
     run = _prepare(settings, source, segments, device)
-    checkpoint = out / "checkpoint.safetensors"
     done = load_checkpoint(checkpoint, run.model, run.optimizer, key)
     _keep_metrics(out / "metrics.jsonl", done)
     for step in range(done, len(run.plan)):
