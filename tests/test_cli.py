@@ -304,7 +304,7 @@ def test_impossible_5_no_command_reports_what_another_policy_or_setting_made(
         (("--policy", tiny_model), "model, policy differ"),
         (("--samples", 2), "samples differ"),
         (("--seed", 2), "seed differ"),
-        (("--prompt", "full"), "rollout differ"),
+        (("--set", "rollout.prompt=full"), "rollout differ"),
         (("--greedy",), "greedy differ"),
     ]:
         assert says in webfarer(*arguments, *changes).complaint
@@ -704,6 +704,13 @@ def whole(out: Path) -> dict[str, str]:
 def test_a_prompt_that_is_none_is_told(webfarer, world_folder, task_file, tmp_path):
     for command in (("rollout",), ("eval", "-p", "expert")):
         said = webfarer(
-            command[0], task_file, tmp_path / "o", "-w", world_folder, *command[1:], "--prompt", "x"
+            command[0],
+            task_file,
+            tmp_path / "o",
+            "-w",
+            world_folder,
+            *command[1:],
+            "--set",
+            "rollout.prompt=x",
         )
-        assert "setting prompt: Input should be 'brief' or 'full'" in said.complaint
+        assert "setting rollout.prompt: Input should be 'brief' or 'full'" in said.complaint

@@ -16,7 +16,7 @@ from webfarer.policy.source import model_folder
 from webfarer.rollout.collect import Arena
 from webfarer.rollout.prompt import system_prompt
 from webfarer.rollout.world import World
-from webfarer.types import RolloutSettings, ToolSettings
+from webfarer.types import Recipe, RolloutSettings, ToolSettings
 
 
 def arena(
@@ -72,8 +72,7 @@ def asked_of(
     name: str,
     renderer: ChatRenderer,
     worlds: Mapping[str, World],
-    rollout: RolloutSettings,
-    temperature: float,
+    recipe: Recipe,
 ) -> dict[str, Any]:
     """What attempts of a policy depend on, beside the tasks: for `claim`."""
     return {
@@ -81,8 +80,9 @@ def asked_of(
         "model": policy_key(name),
         "tokenizer": renderer.tokenizer_sha256,
         "worlds": {key: world.graph.sha256 for key, world in worlds.items()},
-        "rollout": rollout.model_dump(mode="json"),
-        "temperature": temperature,
+        "tools": recipe.tools.model_dump(mode="json"),
+        "rollout": recipe.rollout.model_dump(mode="json"),
+        "temperature": recipe.eval.temperature,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,6 +24,13 @@ Worlds = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 Seed = Annotated[int, typer.Option(help="Keys every random choice.")]
+RecipeName = Annotated[
+    str, typer.Option("--recipe", help="Whose settings: a recipe's name, or a TOML file.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Put in a setting, such as tools.hits=5; may be repeated."),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
@@ -84,3 +92,18 @@ def print_table(rows: Iterable[tuple[str, ...]], title: str = "") -> None:
     for row in body:
         table.add_row(*map(Text, row))  # text of a graph's or a model's is no markup
     Console(highlight=False).print(table)
+
+
+def settings_of(texts: Iterable[str] | None, **flags: Any) -> dict[str, Any]:
+    """ "sft.epochs=2" as a path and a TOML value (a bare word is text), with the flags given, whose
+    double underscore stands for a dot. Raises BadInput where one is not of that form."""
+    found = {name.replace("__", "."): value for name, value in flags.items() if value is not None}
+    for text in texts or ():
+        path, equals, value = text.partition("=")
+        if not equals or not path:
+            raise BadInput(f"--set {text}: give SECTION.NAME=VALUE")
+        try:
+            found[path] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[path] = value
+    return found

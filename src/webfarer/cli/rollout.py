@@ -9,11 +9,22 @@ import typer
 
 from webfarer.cli.agents import arena, asked_of, policy_named
 from webfarer.cli.manifest import claim
-from webfarer.cli.options import Json, Quiet, Seed, Worlds, open_worlds, print_json, read_tasks
+from webfarer.cli.options import (
+    Json,
+    Quiet,
+    RecipeName,
+    Seed,
+    Settings,
+    Worlds,
+    open_worlds,
+    print_json,
+    read_tasks,
+    settings_of,
+)
 from webfarer.cli.progress import Teller
 from webfarer.rollout.collect import Job, collect
 from webfarer.store.manifest import sha256_file
-from webfarer.types import BadInput, RolloutSettings, ToolSettings, Trajectory
+from webfarer.types import BadInput, Trajectory
 
 Policy = Annotated[
     str, typer.Option("--policy", "-p", help='"expert", "base", a model folder or a hub id.')
@@ -21,15 +32,15 @@ Policy = Annotated[
 
 
 def rollout(
+    context: typer.Context,
     tasks: Annotated[Path, typer.Argument(help="A file of tasks (JSONL).")],
     out: Annotated[Path, typer.Argument(help="The folder for the trajectories.")],
     world: Worlds,
     policy: Policy = "expert",
     samples: Annotated[int, typer.Option(min=0, help="Attempts at each task.")] = 1,
     greedy: Annotated[bool, typer.Option("--greedy", help="One at temperature 0 too.")] = False,
-    temperature: Annotated[float, typer.Option(min=0, help="Of the samples.")] = 1.0,
-    prompt: Annotated[str, typer.Option(help='"brief" or "full".')] = "brief",
-    max_turns: Annotated[int, typer.Option(help="Turns an attempt may have.")] = 10,
+    recipe: RecipeName = "quickstart",
+    set_: Settings = None,
     seed: Seed = 1,
     json: Json = False,
     quiet: Quiet = False,
@@ -42,7 +53,8 @@ def rollout(
 
         webfarer rollout tasks.jsonl rollouts/expert --world worlds/seven --policy expert
     """
-    settings = RolloutSettings.model_validate({"prompt": prompt, "max_turns": max_turns})
+    chosen = context.obj.load_recipe(recipe, settings_of(set_))
+    settings, temperature = chosen.rollout, chosen.eval.temperature
     worlds = open_worlds(world)
     listed = read_tasks(tasks, worlds).values()
     jobs = [Job(task, greedy=True) for task in listed] if greedy else []
@@ -50,9 +62,9 @@ def rollout(
     if not jobs:
         raise BadInput("no attempt is asked for: give --samples or --greedy")
     agent, renderer = policy_named(policy, worlds, settings, temperature)
-    place = arena(worlds, renderer.count, ToolSettings(), settings, seed)
+    place = arena(worlds, renderer.count, chosen.tools, settings, seed)
     claim(out, {
-        **asked_of(policy, renderer, worlds, settings, temperature),
+        **asked_of(policy, renderer, worlds, chosen),
         "tasks": sha256_file(tasks), "samples": samples, "greedy": greedy, "seed": seed,
     })  # fmt: skip
     with Teller(quiet).bar("rollout", len(jobs)) as update:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from webfarer.cli.options import Json, Quiet, print_json, print_table
+from webfarer.cli.options import Json, Quiet, Settings, print_json, print_table, settings_of
 from webfarer.cli.pipeline import Run
 from webfarer.cli.progress import Teller
 from webfarer.evals.report import table
-from webfarer.types import BadInput
 
 
 def run(
@@ -25,10 +23,7 @@ def run(
         str, typer.Option(help="A model folder or hub id, in place of the small base model.")
     ] = "",
     out: Annotated[Path | None, typer.Option(help="The run's folder [runs/RECIPE].")] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Put in a setting, such as sft.epochs=2; may be repeated."),
-    ] = None,
+    set_: Settings = None,
     show: Annotated[bool, typer.Option("--show", help="Print the settings and stop.")] = False,
     json: Json = False,
     quiet: Quiet = False,
@@ -45,11 +40,8 @@ def run(
 
         webfarer run --model Qwen/Qwen3-0.6B --set rollout.prompt=\'"full"\'
     """
-    overrides = dict(_setting(text) for text in set_ or [])
-    if graph is not None:
-        overrides["graph.folder"] = str(graph)
-    if model:
-        overrides["model"] = model
+    folder_given = None if graph is None else str(graph)
+    overrides = settings_of(set_, graph__folder=folder_given, model=model or None)
     chosen = context.obj.load_recipe(recipe or ("graph" if graph else "quickstart"), overrides)
     if show:
         print_json(chosen.model_dump(mode="json"))
@@ -61,14 +53,3 @@ def run(
         return
     print_table(table(report))
     typer.echo(f"report: {folder / 'report.html'}")
-
-
-def _setting(text: str) -> tuple[str, Any]:
-    """ "sft.epochs=2" as a path and a TOML value; a bare word is text."""
-    path, equals, value = text.partition("=")
-    if not equals or not path:
-        raise BadInput(f"--set {text}: give SECTION.NAME=VALUE")
-    try:
-        return path, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        return path, value

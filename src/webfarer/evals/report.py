@@ -114,6 +114,7 @@ def _cells(each: Score) -> list[tuple[str, str]]:
         ("greedy, these as wrong", _with(wrong.greedy, wrong.greedy_interval)),
         ("pass@1, these as wrong", _with(wrong.pass_at_1, wrong.interval)),
         ("turns", f"{acts.turns:.1f}"),
+        ("tool calls", f"{acts.calls:,}"),
         ("well formed", percent(acts.format_share)),
         ("calls to unknown tools", percent(acts.unknown_tool_share)),
         ("calls after the answer was seen", percent(acts.after_seen_share)),

@@ -162,11 +162,12 @@ class ExpertActor:
         yield from self._stray_visits(step.subject)
         url = self.url_of(step.subject)
         wanted = self._text(step.object)
+        thought = f"{intro} I open the page of {label} for the {relation}.".strip()
         for goal in (f"{relation} of {label}", label):
-            thought = f"{intro} I open the page of {label} for the {relation}.".strip()
             seen = yield self._visit(thought, url, goal)
             if _says(seen, wanted):
                 return True
+            thought = f"The {relation} is not there. I read more of the page of {label}."
         return False
 
     def _find(self, entity: str, intro: str) -> Found:

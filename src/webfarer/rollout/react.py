@@ -89,7 +89,7 @@ async def _turns(
         if turn.answer is not None:
             return "answer"
         if turn.call is None:
-            return "malformed"
+            return "token_limit" if turn.finish == "length" else "malformed"
         turns[-1] = await _observed(turn, toolbox, count)
         observation = turns[-1].observation
     return "turn_limit"

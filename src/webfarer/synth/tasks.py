@@ -8,6 +8,7 @@ that of more than a few of them.
 
 from __future__ import annotations
 
+import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -74,7 +75,9 @@ def _drafts(source: Source, seed: int, level: int, wanted: int) -> Iterator[_Dra
     yield from make(source, wording, rng, level, wanted * _DRAWS_A_TASK)
 
 
-def _chains(source: Source, wording: Wording, rng, level: int, draws: int) -> Iterator[_Draft]:  # noqa: ANN001
+def _chains(
+    source: Source, wording: Wording, rng: random.Random, level: int, draws: int
+) -> Iterator[_Draft]:
     walker = Walker(source.graph, rng)
     for _ in range(draws):
         hops = 1 if level == 1 else rng.choice((2, 2, 3))
@@ -86,7 +89,9 @@ def _chains(source: Source, wording: Wording, rng, level: int, draws: int) -> It
             yield _Draft(question, chain_query(chain), chain[-1].object, chain)
 
 
-def _puzzles(source: Source, wording: Wording, rng, level: int, draws: int) -> Iterator[_Draft]:  # noqa: ANN001
+def _puzzles(
+    source: Source, wording: Wording, rng: random.Random, level: int, draws: int
+) -> Iterator[_Draft]:
     puzzler = Puzzler(source.graph, wording, rng, source.keep)
     for _ in range(draws):
         puzzle = puzzler.puzzle()

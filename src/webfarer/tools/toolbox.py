@@ -1,7 +1,7 @@
 """`Toolbox`: the tools of an agent, in order; and the check of arguments against a schema.
 
 What the policy did wrong is an observation with a kind; what a tool did wrong is a `FailureError`
-(DESIGN.md, "Whose fault"): a crash never becomes text in a trajectory.
+(CONTRIBUTING.md, "Whose fault is it?"): a crash never becomes text in a trajectory.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """`visit`: the published schema (WebDancer), and what a page says about the goal.
 
-What the web says is an observation with a type (DESIGN.md, "Whose fault"): a page that is not
+What the web says is an observation with a type (CONTRIBUTING.md, "Whose fault is it?"): a page that is not
 there, is empty, will not load or may not be fetched is told in one line.
 """
 

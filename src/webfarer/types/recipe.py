@@ -118,7 +118,7 @@ class Recipe(Record):
     """Everything about a run. `model` is a folder or a hub id; empty: the base model that comes
     with Webfarer."""
 
-    name: str = "quickstart"
+    name: str = Field(default="quickstart", pattern=r"^[\w.-]*\w[\w.-]*$")
     seed: int = 1
     model: str = ""
     worlds: WorldSettings = WorldSettings()
