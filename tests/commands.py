@@ -15,11 +15,11 @@ name = "tiny"
 [worlds]
 size = 60
 train = 1
-valid = 0
+valid = 1
 test = 1
 [tasks]
 train = {1 = 6, 2 = 4}
-valid = {}
+valid = {1 = 3}
 test = {1 = 3, 2 = 2}
 [rollout]
 chunk = 4

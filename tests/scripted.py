@@ -53,11 +53,15 @@ class Scripted:
         self.script = script or (lambda attempt: texts)
         self.started: list[Attempt] = []
         self.actors: list[Actor] = []
+        self.refreshed: list[int] = []  # attempts that were started before each `fresh`
 
     def start(self, attempt: Attempt) -> Actor:
         self.started.append(attempt)
         self.actors.append(Actor(self.script(attempt)))
         return self.actors[-1]
+
+    async def fresh(self) -> None:
+        self.refreshed.append(len(self.started))
 
 
 class FakeTool:
@@ -109,6 +113,7 @@ class Sampler:
     def __init__(self, renderer: ChatRenderer, script: Callable[[int], str], context: int = 4096):
         self.renderer, self.script, self.context = renderer, script, context
         self.sampled: list[tuple[list[int], Completion]] = []
+        self.forgot = 0
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
         await asyncio.sleep(0)
@@ -123,6 +128,9 @@ class Sampler:
 
     async def update_weights(self, source: Path, version: int) -> None:
         self.version = version
+
+    async def forget(self) -> None:
+        self.forgot += 1
 
 
 def an_arena(tool: FakeTool | None = None, grader=None, max_turns: int = 5, seed: int = 3) -> Arena:

@@ -91,9 +91,16 @@ def test_killed_twice_and_run_again_gives_the_same_bytes(source, tmp_path):
 
 def test_stopped_at_every_step_in_turn_gives_the_same_bytes(source, tmp_path):
     """A stop inside the process, at each of the first steps: more points than kills can try."""
-    settings = SETTINGS.model_copy(update={"steps": 8, "checkpoint_every": 3})
-    data = segments(source)
-    fine_tune(settings, source, data, tmp_path / "whole")
+    settings = SETTINGS.model_copy(update={"steps": 8, "checkpoint_every": 3, "valid_checks": 2})
+    data, valid = segments(source)[5:], segments(source)[:5]
+
+    def metrics(out: Path) -> list[Metric]:
+        read = read_jsonl(out / "metrics.jsonl", Metric)
+        return [metric.model_copy(update={"seconds": 0.0}) for metric in read]
+
+    fine_tune(settings, source, data, tmp_path / "whole", valid=valid)
+    whole = metrics(tmp_path / "whole")
+    assert [m.step for m in whole if m.valid_loss is not None] == [1, 3, 6, 8]
     for stop in range(1, 9):
         out = tmp_path / str(stop)
 
@@ -102,9 +109,10 @@ def test_stopped_at_every_step_in_turn_gives_the_same_bytes(source, tmp_path):
                 raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            fine_tune(settings, source, data, out, interrupt)
-        fine_tune(settings, source, data, out)
+            fine_tune(settings, source, data, out, interrupt, valid=valid)
+        fine_tune(settings, source, data, out, valid=valid)
         assert weights(out) == weights(tmp_path / "whole")
+        assert metrics(out) == whole
 
 
 def interrupted(source: Path, out: Path) -> Path:
@@ -132,12 +140,13 @@ def test_a_corrupt_checkpoint_is_told_in_one_line_and_left_alone(source, tmp_pat
 
 def test_a_foreign_checkpoint_is_refused(source, tmp_path):
     path = interrupted(source, tmp_path)
-    for settings, data in (
-        (SETTINGS.model_copy(update={"learning_rate": 1e-4}), segments(source)),
-        (SETTINGS, segments(source)[1:]),
+    for settings, data, valid in (
+        (SETTINGS.model_copy(update={"learning_rate": 1e-4}), segments(source), []),
+        (SETTINGS, segments(source)[1:], []),
+        (SETTINGS, segments(source), segments(source)[:1]),
     ):
         with pytest.raises(BadInput, match="another run"):
-            fine_tune(settings, source, data, tmp_path)
+            fine_tune(settings, source, data, tmp_path, valid=valid)
     save_file({"weight": torch.zeros(3)}, path)
     with pytest.raises(BadInput, match="no checkpoint"):
         fine_tune(SETTINGS, source, segments(source), tmp_path)

@@ -20,10 +20,12 @@ import pytest
 from commands import TINY, Webfarer
 from webfarer.cli.app import app
 from webfarer.cli.options import levels
+from webfarer.curate.training_set import read_training_set
 from webfarer.evals.report import read
 from webfarer.policy import source
+from webfarer.recipes import load_recipe
 from webfarer.store.jsonl import read_jsonl
-from webfarer.types import BadInput, Recipe, Task, Trajectory
+from webfarer.types import BadInput, Recipe, SftSettings, Task, Trajectory
 
 VERBS = [
     (), ("run",), ("world", "build"), ("world", "show"), ("web", "search"), ("web", "visit"),
@@ -411,6 +413,8 @@ def test_impossible_5_a_policy_that_calls_no_tool_is_told(
     webfarer, world_folder, task_file, tmp_path, tiny_model
 ):
     """Random weights write nothing that can be read: the score is not that of an agent."""
+    import torch
+
     one = tmp_path / "one.jsonl"
     one.write_text(task_file.read_text("utf-8").splitlines()[0] + "\n", encoding="utf-8")
     said = webfarer("eval", one, tmp_path / "e", "-w", world_folder, "-p", tiny_model, "--samples",
@@ -418,6 +422,16 @@ def test_impossible_5_a_policy_that_calls_no_tool_is_told(
     (score,) = said.json["policies"].values()
     assert (score["behaviour"]["attempts"], score["behaviour"]["calls"]) == (1, 0)
     assert f"{tiny_model} made no tool call in 1 attempts" in said.err
+    # Run again on other threads, it says what made the attempts, and not what reads them.
+    threads = torch.get_num_threads()
+    assert said.json["manifest"]["engine"][str(tiny_model)]["threads"] == threads
+    torch.set_num_threads(threads + 1)
+    try:
+        again = webfarer("eval", one, tmp_path / "e", "-w", world_folder, "-p", tiny_model,
+                         "--samples", 0, "--json", "-q")  # fmt: skip
+    finally:
+        torch.set_num_threads(threads)
+    assert again.out == said.out
     tail = ("-w", world_folder, "-p", tiny_model, "--json", "-q")
     rolled = webfarer("rollout", one, tmp_path / "r", *tail).json
     assert rolled["attempts"] == 1
@@ -456,8 +470,10 @@ def test_train_sft_and_what_it_refuses(webfarer, world_folder, task_file, tmp_pa
     for arguments, says in [
         ((tmp_path / "none", out), "holds no training set"),
         ((training, tmp_path / "r" / "part-00000.jsonl"), "is a file"),
-        ((training, tmp_path / "x", "--epochs", 0), "setting epochs"),
-        ((training, tmp_path / "x", "--learning-rate", -1), "setting learning_rate"),
+        ((training, tmp_path / "x", "--epochs", 0), "setting sft.epochs"),
+        ((training, tmp_path / "x", "--learning-rate", -1), "setting sft.learning_rate"),
+        ((training, tmp_path / "x", "--set", "sft.epoch=1"), "setting sft.epoch"),
+        ((training, tmp_path / "x", "--valid", tmp_path / "none"), "holds no training set"),
         ((training, tmp_path / "x", "--model", world_folder), "lore"),
     ]:
         tail = () if "--model" in arguments else ("--model", tiny_model)
@@ -469,6 +485,39 @@ def test_train_sft_and_what_it_refuses(webfarer, world_folder, task_file, tmp_pa
     assert "not a readable checkpoint" in webfarer(*start).complaint
     shutil.copy(tiny_model / "model.safetensors", checkpoint)
     assert "no checkpoint" in webfarer(*start).complaint
+
+
+def test_train_sft_takes_the_recipes_settings_and_tells_what_is_too_long(
+    webfarer, world_folder, task_file, tmp_path, tiny_model, recipe_file
+):
+    webfarer("rollout", task_file, tmp_path / "r", "-w", world_folder, "-q")
+    training = tmp_path / "set"
+    webfarer("curate", tmp_path / "r", task_file, training, "--model", tiny_model)
+    lengths = sorted(map(len, read_training_set(training)))
+    middle = lengths[len(lengths) // 2]
+    long = sum(length > middle for length in lengths)
+    assert 0 < long < len(lengths)
+    start = ("train", "sft", training)
+    tail = ("--model", tiny_model, "-q")
+    for name, given, wanted in [
+        ("a", ("--set", "sft.steps=1"), SftSettings(steps=1)),
+        ("b", ("--recipe", recipe_file, "--valid", training, "--epochs", 3, "--seed", 4),
+         load_recipe(str(recipe_file)).sft.model_copy(update={"epochs": 3, "seed": 4})),
+        ("c", ("--recipe", recipe_file, "--length", middle), load_recipe(
+            str(recipe_file), {"sft.length": middle}).sft),
+    ]:  # fmt: skip
+        said = webfarer(*start, tmp_path / name, *tail, *given)
+        assert said.code == 0, said.err
+        told = json.loads((tmp_path / name / "model" / "training.json").read_text("utf-8"))
+        assert SftSettings.model_validate(told["settings"]) == wanted
+        losses = [row["valid_loss"] for row in metrics(tmp_path / name)]
+        assert any(losses) == (name == "b")
+        warned = f"{long} of {len(lengths)} trajectories are longer than sft.length ({middle:,} tok"
+        assert (warned in said.err) == (name == "c")
+
+
+def metrics(folder: Path) -> list[dict]:
+    return [json.loads(row) for row in (folder / "metrics.jsonl").read_text("utf-8").splitlines()]
 
 
 def test_train_base_refuses_what_gives_no_text(webfarer, tmp_path):
@@ -501,6 +550,79 @@ def test_run_and_what_it_refuses(webfarer, recipe_file, tiny_model, tmp_path):
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before
     (out / "manifest.json").write_text("{}")
     assert "is not a manifest" in webfarer(*arguments, "-q").complaint
+
+
+def test_run_has_validation_losses_and_says_what_was_too_long(
+    webfarer, recipe_file, tiny_model, tmp_path
+):
+    arguments = ("run", "--recipe", recipe_file, "--model", tiny_model, "--json")
+    report = webfarer(*arguments, "--out", tmp_path / "a", "-q", "--set", "sft.length=4096").json
+    losses = [point["valid_loss"] for point in report["training"]]
+    assert [at for at, loss in enumerate(losses, 1) if loss] == [1, 2, 3, 4, 5, 6]  # all of six
+    assert losses == [row["valid_loss"] for row in metrics(tmp_path / "a" / "sft")]
+    kept = report["funnel"][-2]["kept"]
+    whole = {"stage": "length", "entered": kept, "kept": kept, "dropped": {}}
+    assert report["funnel"][-1] == whole
+    page = (tmp_path / "a" / "report.html").read_text("utf-8")
+    assert 'polyline class="valid"' in page
+    assert "base made no tool call</strong> in" in page
+    assert {name: one["name"] for name, one in report["manifest"]["engine"].items()} == {
+        "base": "transformers-local", "sft": "transformers-local",
+    }  # fmt: skip
+    # Without validation tasks, and with a row that holds but the shortest of the trajectories.
+    shortest, *_, longest = sorted(map(len, read_training_set(tmp_path / "a" / "curated")))
+    assert shortest < longest
+    said = webfarer(*arguments, "--out", tmp_path / "b", "--set", "worlds.valid=0", "--set",
+                    "tasks.valid={}", "--set", f"sft.length={longest - 1}")  # fmt: skip
+    assert said.code == 0, said.err
+    assert not any(point["valid_loss"] for point in said.json["training"])
+    last = said.json["funnel"][-1]
+    long = last["entered"] - last["kept"]
+    assert (last["entered"], last["dropped"]) == (kept, {"longer than sft.length": long})
+    assert 0 < long < kept
+    assert f"{long} of {kept} trajectories are longer than sft.length" in said.err
+    assert "worlds: 2/2" in said.err
+
+
+def nameless(model: Path, out: Path) -> Path:
+    """A copy of a model whose files do not show its chat family: one of our control tokens has
+    another name, and the template says nothing."""
+    shutil.copytree(model, out)
+    path = out / "tokenizer.json"
+    path.write_text(path.read_text("utf-8").replace("</tool_response>", "<|spare|>"), "utf-8")
+    path = out / "tokenizer_config.json"
+    config = json.loads(path.read_text("utf-8")) | {"chat_template": "{{ messages }}"}
+    path.write_text(json.dumps(config), "utf-8")
+    return out
+
+
+def test_a_model_whose_chat_family_does_not_show_is_given_one(
+    webfarer, recipe_file, tiny_model, world_folder, task_file, tmp_path
+):
+    model = nameless(tiny_model, tmp_path / "model")
+    one = tmp_path / "one.jsonl"
+    one.write_text(task_file.read_text("utf-8").splitlines()[0] + "\n", encoding="utf-8")
+    family = ("--set", "family=qwen2.5")
+    limits = ("--set", "rollout.max_turns=1", "--set", "rollout.turn_tokens=4", "-q")
+    for command in (("rollout", one, tmp_path / "r"), ("eval", one, tmp_path / "e")):
+        tail = ("-w", world_folder, "-p", model, *limits)
+        assert "no known chat family" in webfarer(*command, *tail).complaint
+        assert "no chat family is named" in webfarer(*command, *tail, "--set", "family=x").complaint
+        said = webfarer(*command, *tail, *family)
+        assert said.code == 0, said.err
+    manifest = read(tmp_path / "e" / "report.json").manifest
+    assert manifest["family"] == {str(model): "qwen2.5"}
+    webfarer("rollout", task_file, tmp_path / "x", "-w", world_folder, "-q")
+    curate = ("curate", tmp_path / "x", task_file, tmp_path / "set", "--model", model)
+    assert "no known chat family" in webfarer(*curate).complaint
+    assert webfarer(*curate, "--family", "qwen2.5").code == 0
+    run = ("run", "--recipe", recipe_file, "--model", model, "--out", tmp_path / "run", "-q",
+           "--set", "sft.steps=1", "--set", "eval.samples=0")  # fmt: skip
+    assert "no known chat family" in webfarer(*run).complaint
+    shutil.rmtree(tmp_path / "run")
+    said = webfarer(*run, *family, "--json")
+    assert said.code == 0, said.err
+    assert said.json["manifest"]["family"] == {"base": "qwen2.5", "sft": "qwen2.5"}
 
 
 def test_run_shows_its_settings(webfarer, recipe_file, tmp_path):
@@ -634,6 +756,24 @@ eval {tmp_path}/t.jsonl {tmp_path}/e -w {tmp_path}/w -p expert --samples 1 -q
     assert done.stderr == (
         "webfarer: this needs torch: install with pip install 'webfarer[train]'\n"
     )
+
+
+def test_a_fault_of_ours_is_a_traceback_and_no_setting(webfarer, tmp_path, monkeypatch):
+    """A record that we build wrongly is not what the user gave."""
+    from pydantic import ValidationError
+
+    from webfarer.cli import world
+
+    monkeypatch.setattr(world, "build_world", lambda *_: Recipe.model_validate({"seed": "x"}))
+    with pytest.raises(ValidationError):
+        webfarer("world", "build", tmp_path / "w")
+
+
+@pytest.mark.parametrize("option", ["--per-task", "--learning-rate"])
+def test_an_option_out_of_range_is_a_setting_in_one_line(webfarer, tmp_path, option):
+    command = ("curate", tmp_path, tmp_path) if option == "--per-task" else ("train", "base")
+    said = webfarer(*command, tmp_path / "out", option, 0)
+    assert f"setting {option.removeprefix('--').replace('-', '_')}: " in said.complaint
 
 
 INTERRUPTED = """

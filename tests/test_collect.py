@@ -19,13 +19,11 @@ from scripted import (
 from webfarer.policy.base import Attempt
 from webfarer.policy.llm import LlmPolicy
 from webfarer.rollout.collect import Job, collect, graded
-from webfarer.rollout.react import roll
 from webfarer.store.shards import read_segment
 from webfarer.types import (
     BadInput,
     Failure,
     FailureError,
-    Group,
     Reward,
     Trajectory,
     Turn,
@@ -352,26 +350,163 @@ def test_impossible_8_hostile_page_text_cannot_become_control_tokens_in_a_shard(
     assert counts[0] == counts[1]
 
 
-# Groups
+# Chunks do not depend on one another
 
 
-async def test_impossible_4_a_group_refuses_mixes():
-    async def one(task="t", member=0, version=0, policy="scripted"):
-        from webfarer.tools.toolbox import Toolbox
+def test_a_policy_starts_every_chunk_fresh(tmp_path):
+    policy = Scripted(script=said)
+    collect(policy, an_arena(), JOBS, tmp_path, chunk=5)
+    assert policy.refreshed == [0, 5, 10]
 
-        attempt = Attempt(a_task(task), "s", member)
-        rolled = await roll(
-            Scripted(ANSWER), Toolbox([FakeTool()]), attempt, max_turns=3, count=len
+
+def test_a_chunk_after_another_is_bit_for_bit_what_it_is_alone(tiny_model, tmp_path):
+    """With 2 threads, where the order of rows and a warm cache show in the last bits."""
+    import torch
+
+    from webfarer.policy.chat import load_renderer
+    from webfarer.policy.local import LocalEngine
+    from webfarer.policy.model import load_model
+
+    renderer = load_renderer(tiny_model)
+
+    class Recorded(LocalEngine):
+        async def generate(self, prompt_ids, sampling):
+            done = await super().generate(prompt_ids, sampling)
+            made.append((sampling.seed, done.ids, done.logprobs, done.cached_tokens))
+            return done
+
+    def run(out):
+        engine = Recorded(load_model(tiny_model), renderer.tokenizer, slots=3, context=512)
+        policy = LlmPolicy("llm", engine, renderer, max_turn_tokens=40)
+        return read(collect(policy, an_arena(), JOBS, out, chunk=6, keep_tokens=True))
+
+    made: list = []
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        whole = run(tmp_path / "whole")
+        both = list(made)
+        made.clear()
+        for name in ("part-00000.jsonl", "part-00000.safetensors"):
+            (tmp_path / "killed").mkdir(exist_ok=True)
+            (tmp_path / "killed" / name).write_bytes((tmp_path / "whole" / name).read_bytes())
+        again = run(tmp_path / "killed")
+    finally:
+        torch.set_num_threads(threads)
+    assert len(both) == 12
+    assert made == both[6:]
+    assert any(cached for *_, cached in made)
+    assert [_plain(one) for one in again] == [_plain(one) for one in whole]
+    shards = [tmp_path / name / "part-00001.safetensors" for name in ("whole", "killed")]
+    assert shards[0].read_bytes() == shards[1].read_bytes()
+
+
+def _plain(one: Trajectory) -> Trajectory:
+    """Without the seconds it took."""
+    seconds = {"queue_s": 0.0, "model_s": 0.0}
+    turns = tuple(
+        turn.model_copy(update={"usage": turn.usage.model_copy(update=seconds)})
+        for turn in one.turns
+    )
+    return one.model_copy(update={"turns": turns})
+
+
+# What the agent is asked
+
+
+def test_start_urls_reach_the_agent_and_the_trajectory(compact, tmp_path):
+    task = a_task().model_copy(update={"start_urls": ("https://w.test/a",)})
+    policy = llm(compact)
+    (one,) = collect(policy, an_arena(), [Job(task)], tmp_path, keep_tokens=True).read(Trajectory)
+    assert one.question == "Who?\nStart from: https://w.test/a"
+    assert policy.engine.sampled[0][0] == compact.start("be brief", one.question)
+    (bare,) = collect(policy, an_arena(), JOBS[:1], tmp_path / "bare").read(Trajectory)
+    assert bare.question == "Who?"
+
+
+# Failures are made again where it is asked for
+
+
+def outage(*tasks: str):
+    """A script under which the attempts at these tasks break after a search."""
+
+    def script(attempt: Attempt) -> list:
+        if attempt.task.id in tasks:
+            return [SEARCH, FailureError("engine", "lost")]
+        return said(attempt)
+
+    return script
+
+
+def test_failures_are_made_again_only_where_asked_for_and_nothing_else_is(tmp_path):
+    want = read(collect(Scripted(script=said), an_arena(), JOBS, tmp_path / "whole", chunk=5))
+    out = tmp_path / "out"
+    collect(Scripted(script=outage("t0", "t2")), an_arena(), JOBS, out, chunk=5)
+    again = Scripted(script=said)
+    got = read(collect(again, an_arena(), JOBS, out, chunk=5))
+    assert (again.started, sum(one.failure is not None for one in got)) == ([], 6)
+    before = (out / "part-00002.jsonl").read_bytes()
+    got = read(collect(again, an_arena(), JOBS, out, chunk=5, retry_failures=True))
+    assert got == want
+    assert [(one.task.id, one.member) for one in again.started] == [
+        ("t0", 0), ("t0", 1), ("t0", 2), ("t2", 0), ("t2", 1), ("t2", 2),
+    ]  # fmt: skip
+    assert (out / "part-00002.jsonl").read_bytes() == before  # it had none
+    collect(again, an_arena(), JOBS, out, chunk=5, retry_failures=True)
+    assert len(again.started) == 6
+
+
+def test_a_failure_made_again_may_fail_again(tmp_path):
+    script = outage("t1")
+    for _ in range(2):
+        parts = collect(Scripted(script=script), an_arena(), JOBS, tmp_path, retry_failures=True)
+        assert [one.failure is not None for one in read(parts)] == [False] * 3 + [True] * 3 + (
+            [False] * 6
         )
-        return rolled.trajectory.model_copy(update={"policy_version": version, "policy": policy})
 
-    members = (await one(), await one(member=1))
-    assert Group("t", 0, members).members == members
-    for other in (
-        await one(task="u", member=2),
-        await one(member=2, version=1),
-        await one(member=1),
-        await one(member=2, policy="expert"),
-    ):
-        with pytest.raises(ValueError, match="group of t"):
-            Group("t", 0, (*members, other))
+
+class Outage(Sampler):
+    """Breaks in the second turn of the attempts at some tasks."""
+
+    lost: tuple[str, ...] = ()
+
+    async def generate(self, prompt_ids, sampling):
+        lost = {seed_for(seed_for(3, task, n, 0), 1) for task in self.lost for n in range(3)}
+        if sampling.seed in lost:
+            raise FailureError("engine", "lost")
+        return await super().generate(prompt_ids, sampling)
+
+
+def test_impossible_1_a_retry_keeps_every_record_on_its_own_tokens(compact, tmp_path, monkeypatch):
+    """Also where it is killed between shard and records, and then run again."""
+    from webfarer.store.parts import Parts
+
+    def run(out, lost, **how):
+        engine = Outage(compact, lambda turn: (SEARCH, ANSWER)[turn])
+        engine.lost = lost
+        policy = LlmPolicy("llm", engine, compact)
+        return collect(policy, an_arena(), JOBS, out, keep_tokens=True, **how)
+
+    def tokens(out, parts):
+        made = list(parts.read(Trajectory))
+        return [[read_segment(out, ref) for ref in one.segments] for one in made]
+
+    want = tokens(tmp_path / "a", run(tmp_path / "a", ()))
+    out = tmp_path / "b"
+    broken = run(out, ("t0", "t2"))
+    before = tokens(out, broken)
+    assert before != want
+    with monkeypatch.context() as patch:
+        patch.setattr(Parts, "write", lambda *_: (_ for _ in ()).throw(Killed()))
+        with pytest.raises(Killed):
+            run(out, (), retry_failures=True)
+    assert tokens(out, broken) == before
+    run(out, ("t2",), retry_failures=True)
+    assert tokens(out, run(out, (), retry_failures=True)) == want
+
+
+def test_failures_of_another_run_are_not_made_again(tmp_path):
+    collect(Scripted(script=outage("t1")), an_arena(), JOBS, tmp_path)
+    for jobs in (JOBS[::-1], JOBS[:5], [*JOBS[:-1], Job(a_task("t3"), 2, greedy=True)]):
+        with pytest.raises(BadInput, match="holds attempts of another run"):
+            collect(Scripted(script=said), an_arena(), jobs, tmp_path, retry_failures=True)

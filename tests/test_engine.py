@@ -6,7 +6,9 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -205,6 +207,41 @@ async def test_same_requests_same_results_bit_for_bit(model: PreTrainedModel) ->
         return [[(done.ids, done.logprobs) for _, done in run] for run in runs]
 
     assert await once() == await once()
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("first", [range(3), range(9), range(2, 40, 3)])
+async def test_what_comes_after_forget_is_what_a_new_engine_gives_bit_for_bit(
+    model: PreTrainedModel, two_threads: None, first: range
+) -> None:
+    """Ids, log-probabilities and cached tokens: neither keys and values nor the order of rows is
+    left over, nor how long the last request had waited."""
+
+    async def second(engine: LocalEngine) -> list[tuple]:
+        runs = await asyncio.gather(*[turns(engine, i, delay=2) for i in range(1, 12)])
+        return [(one.ids, one.logprobs, one.cached_tokens) for run in runs for _, one in run]
+
+    engine = LocalEngine(model, slots=5, context=512)
+    await asyncio.gather(*[turns(engine, i, delay=1) for i in first])
+    await engine.forget()
+    assert await second(engine) == await second(LocalEngine(model, slots=5, context=512))
+
+
+async def test_nothing_is_forgotten_under_a_running_request(model: PreTrainedModel) -> None:
+    engine = LocalEngine(model, slots=2, context=128)
+    task = asyncio.create_task(engine.generate(ids_of(1, 5), Sampling(max_tokens=20)))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    with pytest.raises(RuntimeError, match="running"):
+        await engine.forget()
+    await task
 
 
 async def test_neither_batch_nor_order_changes_a_draw(model: PreTrainedModel) -> None:
@@ -430,6 +467,70 @@ async def test_an_engine_error_is_a_failure_and_the_engine_goes_on(
         got = await asyncio.gather(*asked, return_exceptions=True)
     assert all(isinstance(error, FailureError) and error.kind == "engine" for error in got)
     check_exact(model, await asyncio.gather(*[turns(engine, i) for i in range(4)]))
+
+
+def short_of(monkeypatch: pytest.MonkeyPatch, engine: LocalEngine, where: str, error: Exception,
+             holds: int) -> None:  # fmt: skip
+    """The engine's memory holds a cache of so many tokens: with more, a step of it raises."""
+    real = getattr(engine if where == "_feed" else engine._cache, where)
+
+    def short(*given: Any) -> Any:
+        rows, capacity = engine._cache.rows, engine._cache.capacity
+        if where == "reshape":
+            rows, capacity = given[:2]
+        if rows * capacity > holds:
+            raise error
+        return real(*given)
+
+    monkeypatch.setattr(engine if where == "_feed" else engine._cache, where, short)
+
+
+OUT = [
+    torch.OutOfMemoryError("CUDA out of memory"),
+    MemoryError(),
+    RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+]
+
+
+@pytest.mark.parametrize("error", OUT, ids=["cuda", "python", "cpu"])
+@pytest.mark.parametrize("where", ["_feed", "reshape"])
+async def test_out_of_memory_halves_the_cache_and_begins_again(
+    monkeypatch: pytest.MonkeyPatch, model: PreTrainedModel, where: str, error: Exception
+) -> None:
+    """Eight rows of 256 are one half too many; four run, and all are served as ever."""
+    engine = LocalEngine(model, slots=8, context=512)
+    want = await asyncio.gather(*[turns(engine, i) for i in range(8)])
+    await engine.forget()
+    short_of(monkeypatch, engine, where, error, holds=4 * 256)
+    got = await asyncio.wait_for(asyncio.gather(*[turns(engine, i) for i in range(8)]), 60)
+    check_exact(model, got)
+    for one, other in zip(want, got, strict=True):
+        assert [done.ids for _, done in one] == [done.ids for _, done in other]
+    assert engine._cache.rows * engine._cache.capacity <= 4 * 256
+
+
+async def test_a_request_that_runs_out_of_memory_twice_fails_and_nobody_waits_for_ever(
+    monkeypatch: pytest.MonkeyPatch, model: PreTrainedModel
+) -> None:
+    engine = LocalEngine(model, slots=8, context=256)
+    with monkeypatch.context() as patch:
+        short_of(patch, engine, "_feed", OUT[0], holds=256)
+        asked = [engine.generate(ids_of(i, 40), Sampling(max_tokens=3)) for i in range(9)]
+        got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 60)
+    assert {type(one) for one in got} == {FailureError}
+    check_exact(model, await asyncio.gather(*[turns(engine, i, n=1) for i in range(4)]))
+
+
+async def test_nobody_is_lost_where_the_cache_cannot_grow(
+    monkeypatch: pytest.MonkeyPatch, model: PreTrainedModel
+) -> None:
+    """One of two with a common prefix waits for the other's when the growing fails."""
+    engine = LocalEngine(model, slots=4, context=512)
+    short_of(monkeypatch, engine, "reshape", ValueError("broken"), holds=4 * 256)
+    sizes = [(50, 3), (50, 3), (400, 3)]
+    asked = [engine.generate(ids_of(1, n), Sampling(max_tokens=m)) for n, m in sizes]
+    got = await asyncio.wait_for(asyncio.gather(*asked, return_exceptions=True), 10)
+    assert {type(one) for one in got} == {FailureError}
 
 
 async def test_nan_logits_fail_their_own_request_only(

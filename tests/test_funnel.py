@@ -7,14 +7,18 @@ import pytest
 from scripted import count
 from webfarer.cli.pipeline import _funnel_stages
 from webfarer.curate.funnel import STAGES, funnel
+from webfarer.evals import answer_in
+from webfarer.tools import SearchTool, Toolbox, VisitTool
 from webfarer.types import (
     Answer,
     BadInput,
     Call,
     Failure,
     FunnelSettings,
+    Hit,
     Observation,
     Origin,
+    Page,
     Task,
     Trajectory,
     Turn,
@@ -155,7 +159,7 @@ def test_validity_comes_before_correctness_and_that_before_quality():
         (f"See {ORLA}, or not", ORLA, True),
         (hits(HOME + "Venn_(writer)"), HOME + "Venn_(writer)", True),
         (hits(HOME + "Venn_(writer)"), HOME + "Venn_", False),
-        (f"There is no page at {ORLA}", ORLA, True),
+        (f"There is a page at {ORLA}", ORLA, True),
     ],
 )
 def test_an_address_must_have_been_shown_whole(shown, url, survives):
@@ -167,14 +171,49 @@ def test_an_address_must_have_been_shown_whole(shown, url, survives):
 
 
 def test_what_is_not_there_is_not_shown_and_an_echo_proves_nothing():
-    echo = search(seen=f'No results for "{ORLA}".', kind="empty")
+    echo = search(seen=f"No results for {ORLA}.", kind="empty")
     assert dropped(attempt(echo, visit(ORLA))) != {}
-    guess = search("Orla Venn", seen='No results for "Orla Venn".', kind="empty")
+    guess = search("Orla Venn", seen="No results for Orla Venn.", kind="empty")
     other = visit(ORLA, seen="Nothing here.")
     found = search("it", seen=hits(ORLA))
     assert dropped(attempt(guess, found, other), detours=1) == {
         "quality": {"the answer stands in no observation": 1}
     }
+
+
+class Thin:
+    """A web of one page, which any first query finds and which says little."""
+
+    name = "thin"
+
+    async def search(self, queries, k):
+        return [[Hit(ILMAR, "Ilmar", "A town.")], *([] for _ in queries[1:])]
+
+    async def visit(self, url):
+        there = url == ILMAR
+        return Page(url, "Ilmar", "A town.") if there else Page(url, "", "", status="not_found")
+
+
+async def test_what_the_policy_itself_wrote_was_not_read():
+    """The words of one query, and an address, beside others that did find something."""
+    tools = Toolbox([SearchTool(Thin()), VisitTool(Thin())])
+
+    async def seen(turn: Turn) -> Turn:
+        return turn.model_copy(update={"observation": await tools.run(turn.call)})
+
+    given = task(evidence=())
+    guess = await seen(search("Ilmar", "Orla Venn"))
+    assert guess.observation.kind == "ok"
+    assert dropped(attempt(guess), given) == {"quality": {"the answer stands in no observation": 1}}
+    assert not answer_in(given, guess.observation.text)
+    two = await seen(visit(ILMAR, ORLA))
+    assert two.observation.kind == "ok"
+    assert not answer_in(given, two.observation.text)
+    for earlier in (two, await seen(search("Ilmar", ORLA))):
+        turns = (await seen(search("Ilmar")), earlier, visit(ORLA))
+        assert dropped(attempt(*turns), given) == {
+            "quality": {"visits an address that no observation showed": 1}
+        }
 
 
 def test_question_and_start_may_give_addresses():

@@ -9,11 +9,11 @@
 3. A failure of ours that becomes reward 0 or enters a baseline: test_react, test_collect (a
    failure, a broken judge), test_reward, test_metrics, test_funnel; here, from a broken search to
    the report.
-4. Split, partial or mis-keyed groups: `Group` refuses mixes (test_collect); `Batch` here.
+4. Split, partial or mis-keyed groups: `Group` refuses them (test_trajectory); `Batch` here.
 5. A run that makes no tool calls, or swaps one backend for another: test_funnel and test_cli (it is
    dropped, it is told), test_cli (no folder is reported as another policy's); here, tokenizers.
-6. A score without its manifest: test_report (every key); here, that two runs that differ in
-   anything say so.
+6. A score without its manifest: test_report (every key); here, that each key holds what attempts
+   were made with.
 7. Benchmark text reaching training data: test_split (held-out facts and prose); here, through the
    whole run: no test question, world or held-out fact is in the training set. The web of a run
    holds its own pages and nothing else, so no benchmark's text can be searched for.
@@ -25,15 +25,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+from commands import Webfarer
 from scripted import ANSWER, SEARCH, FakeTool, Sampler, Scripted, a_task, an_arena
+from webfarer.policy.chat import load_renderer
 from webfarer.policy.llm import LlmPolicy
 from webfarer.rollout.collect import Job, collect
 from webfarer.store.shards import read_segment, write_shard
 from webfarer.types import (
     BadInput,
+    Call,
     FailureError,
     Observation,
     Recipe,
@@ -119,38 +123,128 @@ def test_impossible_5_tokens_of_another_tokenizer_are_never_read_as_this_ones(tm
 # 6
 
 
+@pytest.fixture(scope="module")
+def used(lore, tiny_model):
+    """Gives, of a recipe, its manifest and the very objects that attempts would be made with."""
+    from webfarer.cli.agents import arena, local_policy
+    from webfarer.cli.manifest import Scored, engine_of, folder_key, score_manifest
+    from webfarer.policy.chat import load_renderer
+
+    def make(source=tiny_model, **changes):
+        recipe = Recipe.model_validate({"rollout": {"context": 1024}, **changes})
+        renderer = load_renderer(source, recipe.family)
+        place = arena({"lore": lore}, renderer.count, recipe.tools, recipe.rollout, recipe.seed)
+        policy = local_policy("p", source, renderer, recipe.rollout, recipe.eval.temperature)
+        scored = Scored(
+            folder_key(source), engine_of(policy, recipe.rollout), renderer.tokenizer_sha256,
+            renderer.family.name,
+        )  # fmt: skip
+        manifest = score_manifest(recipe, place, "0", "test", {"p": scored})
+        return json.loads(json.dumps(manifest)), place, policy, renderer
+
+    return make
+
+
+def at(manifest, path):
+    """What the manifest says at "sampling.seed", say; the recipe, which only repeats what was
+    asked, is not looked at."""
+    assert not path.startswith("recipe")
+    for key in path.split("."):
+        manifest = manifest[key]
+    return manifest
+
+
 @pytest.mark.parametrize(
-    "change",
+    ("change", "path", "of"),
     [
-        {"seed": 2},
-        {"rollout": {"prompt": "full"}},
-        {"rollout": {"max_turns": 3}},
-        {"rollout": {"turn_tokens": 7}},
-        {"rollout": {"context": 512}},
-        {"tools": {"hits": 1}},
-        {"eval": {"temperature": 0.5}},
-        {"eval": {"samples": 9}},
-        {"model": "another"},
-        {"worlds": {"size": 99}},
+        ({"seed": 2}, "sampling.seed", lambda place, policy: place.seed),
+        ({"rollout": {"prompt": "full", "context": 1024}}, "prompt",
+         lambda place, policy: place.system),
+        ({"rollout": {"max_turns": 3, "context": 1024}}, "sampling.max_turns",
+         lambda place, policy: place.max_turns),
+        ({"rollout": {"turn_tokens": 7, "context": 1024}}, "sampling.turn_tokens",
+         lambda place, policy: policy.max_turn_tokens),
+        ({"rollout": {"context": 512}}, "sampling.context",
+         lambda place, policy: policy.engine.context),
+        ({"eval": {"temperature": 0.5}}, "sampling.temperature",
+         lambda place, policy: policy.temperature),
+        ({"rollout": {"dtype": "bfloat16", "context": 1024}}, "engine.p.dtype",
+         lambda place, policy: str(next(policy.engine._model.parameters()).dtype)[6:]),
+        ({"family": "qwen2.5"}, "family.p",
+         lambda place, policy: policy.renderer.family.name),
     ],
-)
-def test_impossible_6_scores_of_two_settings_have_two_manifests(lore, change):
-    from webfarer.cli.agents import arena
-    from webfarer.cli.manifest import score_manifest
+)  # fmt: skip
+def test_impossible_6_a_manifest_holds_what_attempts_are_made_with(used, change, path, of):
+    """Read from the arena, the policy and its engine, before and after a setting is changed."""
+    before, changed = used(), used(**change)
+    for manifest, place, policy, _ in (before, changed):
+        assert at(manifest, path) == of(place, policy)
+    assert at(before[0], path) != at(changed[0], path)
+    assert used()[0] == before[0]
 
-    def manifest(recipe: Recipe):
-        place = arena(
-            {"lore": lore},
-            lambda text: len(text.split()),
-            recipe.tools,
-            recipe.rollout,
-            recipe.seed,
-        )
-        return json.loads(json.dumps(score_manifest(recipe, place, "0", "test")))
 
-    base = manifest(Recipe())
-    assert base == manifest(Recipe())
-    assert base != manifest(Recipe.model_validate(change))
+async def test_impossible_6_a_manifest_holds_the_tools_budgets_and_schemas(used, lore):
+    """Hits are counted in what a search prints, tokens in what the policy's tokenizer counts."""
+    label = lore.graph.label(next(iter(lore.graph.entities)))
+    call = Call(name="search", arguments={"query": [label]})
+    for hits in (1, 2):
+        manifest, place, _, renderer = used(tools={"hits": hits, "observation_tokens": 300})
+        said = (await place.toolboxes["lore"].run(call)).text
+        assert said.count("](http") == at(manifest, "budgets.hits") == hits
+        assert renderer.count(said) <= at(manifest, "budgets.observation_tokens") == 300
+        assert at(manifest, "tools") == place.toolboxes["lore"].schemas()
+    manifest, place, _, renderer = used(tools={"hits": 3, "observation_tokens": 40})
+    said = (await place.toolboxes["lore"].run(call)).text
+    assert renderer.count(said) <= at(manifest, "budgets.observation_tokens") == 40
+
+
+def test_impossible_6_a_manifest_names_the_model_the_engine_and_the_tokenizer(
+    used, tiny_model, tmp_path
+):
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    other = tmp_path / "other"
+    shutil.copytree(tiny_model, other)
+    weights = load_file(other / "model.safetensors")
+    weights["model.norm.weight"] += 1
+    save_file(weights, other / "model.safetensors", {"format": "pt"})
+    (one, _, policy, renderer), (two, *_) = used(), used(other)
+    assert {key for key in one if one[key] != two[key]} == {"models"}
+    assert at(one, "tokenizer.p") == renderer.tokenizer_sha256
+    assert at(one, "engine.p") == {
+        "name": "transformers-local",
+        "device": str(next(policy.engine._model.parameters()).device),
+        "dtype": "float32",
+        "threads": torch.get_num_threads(),
+    }
+    with pytest.raises(BadInput, match="no chat family is named 'nobody'"):
+        used(family="nobody")
+
+
+def test_impossible_6_a_manifest_names_the_very_tasks_and_how_many_samples(
+    tmp_path, tokenizer_folder, monkeypatch, capfd
+):
+    """Worlds of two sizes have other tasks; attempts are counted in what was written."""
+    from webfarer.policy import source
+    from webfarer.store.manifest import sha256_file
+
+    monkeypatch.setattr(source, "base_model", lambda: tokenizer_folder)
+    webfarer = Webfarer(monkeypatch, capfd)
+    found = {}
+    for size, samples in ((60, 1), (70, 2)):
+        world, tasks, out = tmp_path / f"w{size}", tmp_path / f"t{size}", tmp_path / f"e{size}"
+        webfarer("world", "build", world, "--size", size)
+        webfarer("tasks", "make", tasks, "-w", world, "--level", "1=2")
+        tail = ("--samples", samples, "--set", "eval.k=1", "--json", "-q")
+        manifest = webfarer("eval", tasks, out, "-w", world, "-p", "expert", *tail).json["manifest"]
+        assert at(manifest, "task_set.sha256") == sha256_file(tasks)
+        made = lines(out / "expert" / "part-00000.jsonl")
+        assert sum(not one["greedy"] for one in made) == 2 * at(manifest, "sampling.samples")
+        assert at(manifest, "engine.expert") == {"name": "scripted"}
+        assert at(manifest, "tokenizer.expert") == load_renderer(tokenizer_folder).tokenizer_sha256
+        found[size] = at(manifest, "task_set.sha256")
+    assert found[60] != found[70]
 
 
 # 7

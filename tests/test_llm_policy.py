@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class Script:
         self.context = context
         self.texts = list(texts)
         self.asked: list[tuple[list[int], Sampling]] = []
+        self.forgot = 0
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
         self.asked.append((list(prompt_ids), sampling))
@@ -66,6 +68,9 @@ class Script:
 
     async def update_weights(self, source: Path, version: int) -> None:
         raise NotImplementedError
+
+    async def forget(self) -> None:
+        self.forgot += 1
 
 
 def attempt(**changes: object) -> Attempt:
@@ -117,6 +122,49 @@ async def test_a_sampled_end_of_turn_is_not_appended_again_and_is_trained() -> N
     assert reply.text == "x"
     assert segment.ids[14:] == [ord("x"), END, 1, ord("o"), 2, ord("y"), END]
     assert segment.mask[14:] == [1, 1, 0, 0, 0, 1, 1]
+
+
+async def test_a_turn_is_closed_by_the_end_of_turn_token_and_by_no_other_stop() -> None:
+    """Two ids stop a turn, as in families with an end of text: only the first of them ends it."""
+
+    class TwoEnds(ByteRenderer):
+        stop_ids = (END, ord("!"))
+
+    for said, between in (("x!", [END, 1]), ("x$", [1]), ("x", [END, 1])):
+        actor = LlmPolicy("base", Script([said, "y$"]), TwoEnds()).start(attempt())
+        await actor.act(None)
+        await actor.act(seen("o"))
+        ids = actor.segments[0].ids[14:]
+        assert ids == [*list(said.replace("$", "").encode()), *([END] if "$" in said else []),
+                       *between, ord("o"), 2, ord("y"), END]  # fmt: skip
+
+
+async def test_each_token_says_which_version_sampled_it() -> None:
+    class Moving(Script):
+        async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
+            done = await super().generate(prompt_ids, sampling)
+            return dataclasses.replace(done, policy_version=10 + len(self.asked))
+
+    actor = LlmPolicy("base", Moving(["x$", "y$"]), ByteRenderer()).start(attempt())
+    await actor.act(None)
+    await actor.act(seen("o"))
+    assert actor.segments[0].versions == [-1] * 14 + [11, 11] + [-1] * 3 + [12, 12]
+
+
+async def test_the_question_is_asked_as_the_attempt_words_it() -> None:
+    engine = Script(["x$", "x$"])
+    policy = LlmPolicy("base", engine, ByteRenderer())
+    await policy.start(attempt(question="who? start here")).act(None)
+    await policy.start(attempt()).act(None)
+    assert [prompt for prompt, _ in engine.asked] == [
+        [*b"be brief", 0, *b"who? start here", 0], PROMPT,
+    ]  # fmt: skip
+
+
+async def test_fresh_drops_the_engines_cache() -> None:
+    engine = Script([])
+    await LlmPolicy("base", engine, ByteRenderer()).fresh()
+    assert engine.forgot == 1
 
 
 async def test_seeds_are_keyed_by_attempt_and_turn_and_greedy_is_greedy() -> None:

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from webfarer.evals import answer_in, behaviour, compare, majority, pass_at_k, score
+from webfarer.grade import format_ok
 from webfarer.types import (
     Answer,
     BadInput,
@@ -280,6 +281,15 @@ def test_unknown_tools_format_and_malformed_by_hand():
     assert (found.format_share, found.malformed_share) == (0.0, 0.25)
     assert acted([turn("search", "x"), turn(answer="x")]).format_share == 1.0
     assert acted([turn("search", "x")], stop="turn_limit").format_share == 0.0
+
+
+def test_format_is_the_rewards():
+    """A call that no tool accepted, or a turn that did nothing, counts though nobody noted it."""
+    refused = turn("search", "query is missing", "bad_arguments")
+    for turns in ([refused, turn(answer="x")], [turn(), turn(answer="x")], [turn(answer="x")], []):
+        found = attempt("a", "c", turns=tuple(turns))
+        share = behaviour([found], {"a": task("a")}).format_share
+        assert share == float(format_ok(found)) == float(turns == [turn(answer="x")])
 
 
 def test_turns_and_tokens_are_means_an_attempt_without_failures():

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from scripted import a_task
 from webfarer.policy import tags
-from webfarer.rollout.prompt import system_prompt
+from webfarer.rollout.prompt import system_prompt, user_message
 from webfarer.tools.search import SearchTool
 from webfarer.tools.visit import VisitTool
 
@@ -43,3 +44,11 @@ def test_full_shows_the_format_that_is_read_back(tools):
 def test_braces_in_a_description_do_no_harm(tools):
     tools[0].description = "Takes {query} and {0} and {}."
     assert "Takes {query} and {0} and {}." in system_prompt(tools)
+
+
+def test_start_urls_are_told_below_the_question_and_none_change_nothing():
+    one = a_task()
+    assert user_message(one) == one.question == "Who?"
+    urls = ("https://a.test/x", "https://a.test/ü?q=1")
+    told = user_message(one.model_copy(update={"start_urls": urls}))
+    assert told == "Who?\nStart from: https://a.test/x https://a.test/ü?q=1"

@@ -16,6 +16,8 @@ MANIFEST = {
     "sampling": {"temperature": 1.0, "samples": 2, "seed": 0},
     "versions": {"webfarer": "0.1.0"},
     "recipe": {"name": "quickstart", "seed": 0},
+    "engine": {"base": {"name": "transformers-local"}},
+    "tokenizer": {"base": "ab"},
 }
 TASKS = {name: task(name, level) for name, level in zip("abcd", (1, 1, 2, 2), strict=True)}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -54,10 +55,11 @@ class Runner:
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
-    def whole(self, out: Path) -> None:
+    def whole(self, out: Path) -> str:
         process = self.start(out)
         _, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
+        return err
 
     def killed_at(self, out: Path, place: str) -> None:
         process = self.start(out, place)
@@ -103,7 +105,7 @@ def stages(out: Path) -> dict[str, bool]:
     return {name: stage["done"] for name, stage in found.items()}
 
 
-BEFORE = ("worlds", "tasks", "expert", "curated", "eval-base", "sft", "eval-sft")
+BEFORE = ("worlds", "tasks", "expert", "valid", "curated", "eval-base", "sft", "eval-sft")
 
 
 def is_in(out: Path, stage: str) -> bool:
@@ -202,6 +204,23 @@ def files(out: Path) -> dict[str, bytes]:
                 )
             found[str(path.relative_to(out))] = data
     return found
+
+
+def test_what_was_changed_in_a_finished_run_is_told_and_made_again(runner, alone, tmp_path):
+    """A part's answers, a model's weights, the losses: none is believed as it is."""
+    out = tmp_path / "run"
+    shutil.copytree(alone, out)
+    part = out / "eval-base" / "part-00000.jsonl"
+    part.write_bytes(part.read_bytes().replace(b'"status":"wrong"', b'"status":"correct"'))
+    weights = out / "sft" / "model" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\0\1")
+    err = runner.whole(out)
+    for path in (part, weights):
+        assert f"{path} was changed or removed since it was written: it is made again" in err
+    assert files(out) == files(alone)
+    (out / "sft" / "metrics.jsonl").unlink()
+    assert "metrics.jsonl was changed or removed" in runner.whole(out)
+    assert files(out) == files(alone)
 
 
 def test_run_again_when_it_is_done_it_makes_nothing_anew(runner, alone):

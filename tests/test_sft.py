@@ -9,9 +9,9 @@ import transformers
 
 from webfarer.store import read_jsonl
 from webfarer.train.base import BaseSettings, Shape, make_base, text_segments
-from webfarer.train.folder import load_tokenizer, tokenizer_hash
+from webfarer.train.folder import left_out, load_tokenizer, tokenizer_hash
 from webfarer.train.pack import trained_tokens
-from webfarer.train.sft import Metric, fine_tune, plan_steps
+from webfarer.train.sft import Metric, check_steps, fine_tune, plan_steps
 from webfarer.train.tokenizer import train_tokenizer
 from webfarer.types import BadInput, Segment, SftSettings, WebfarerError, random_for
 
@@ -95,6 +95,62 @@ def test_one_step_is_that_of_the_plain_optimiser(base, segments, tmp_path):
         assert close.float().mean() > 0.999, name
 
 
+def plain_loss(folder, segments) -> float:
+    """Nats a trained token, by one plain forward a segment, by transformers alone."""
+    model = transformers.AutoModelForCausalLM.from_pretrained(folder)
+    total, count = 0.0, 0
+    with torch.no_grad():
+        for segment in segments:
+            labels = [i if m else -100 for i, m in zip(segment.ids, segment.mask, strict=True)]
+            mean = model(torch.tensor([segment.ids]), labels=torch.tensor([labels])).loss
+            total += float(mean) * trained_tokens(segment)
+            count += trained_tokens(segment)
+    return total / count
+
+
+def test_the_validation_loss_is_that_of_the_first_and_of_the_last_weights(base, segments, tmp_path):
+    settings = SftSettings(steps=12, length=128, rows=2, learning_rate=1e-2, valid_checks=2)
+    data, valid = segments[4:], segments[:4]
+    out = fine_tune(settings, base, data, tmp_path / "a", valid=valid)
+    losses = [one.valid_loss for one in read_jsonl(tmp_path / "a" / "metrics.jsonl", Metric)]
+    # Before steps 1, 5 and 9, which begin after 0, 4 and 8 of 12; and after the last.
+    assert [at for at, loss in enumerate(losses, 1) if loss is not None] == [1, 5, 9, 12]
+    assert losses[0] == pytest.approx(plain_loss(base, valid), rel=1e-5)
+    assert losses[11] == pytest.approx(plain_loss(out, valid), rel=1e-5)
+    # It is only looked at: the weights are those of a run without it.
+    alone = fine_tune(settings, base, data, tmp_path / "b")
+    assert (out / "model.safetensors").read_bytes() == (alone / "model.safetensors").read_bytes()
+
+
+def test_no_validation_data_or_none_that_fits_has_no_validation_loss(base, segments, tmp_path):
+    settings = SftSettings(steps=2, length=2 * len(segments[0]))
+    first = segments[0]
+    long = Segment(first.tokenizer, first.ids * 3, first.mask * 3, first.logprobs * 3)
+    without = settings.model_copy(update={"valid_checks": 0})
+    runs = [(settings, []), (settings, [long]), (without, segments)]
+    for number, (given, valid) in enumerate(runs):
+        fine_tune(given, base, segments, tmp_path / str(number), valid=valid)
+        path = tmp_path / str(number) / "metrics.jsonl"
+        assert [one.valid_loss for one in read_jsonl(path, Metric)] == [None, None]
+    foreign = Segment("cd" * 32, [1, 2], [0, 1], [0.0, 0.0])
+    with pytest.raises(BadInput, match="tokenizer"):
+        fine_tune(settings, base, segments, tmp_path / "x", valid=[foreign])
+
+
+@pytest.mark.parametrize(
+    ("checks", "steps", "want"),
+    [
+        (0, 100, set()),
+        (4, 100, {0, 20, 40, 60, 80}),
+        (1, 3, {0, 1}),
+        (9, 2, {0, 1}),
+        (4, 1, {0}),
+    ],
+)
+def test_checks_are_evenly_spaced(checks, steps, want):
+    assert check_steps(checks, steps) == want
+
+
 def test_it_learns_and_tells_of_every_step(base, segments, tmp_path):
     seen: list[tuple[int, int, float, float]] = []
     settings = SftSettings(steps=30, length=128, rows=4, learning_rate=1e-2)
@@ -159,6 +215,7 @@ def test_segments_too_long_for_a_row_are_dropped_and_counted(base, segments, tmp
     data = [long, *segments, long]
     out = fine_tune(SftSettings(steps=1, length=2 * len(first)), base, data, tmp_path)
     assert json.loads((out / "training.json").read_text())["too_long"] == 2
+    assert left_out(out) == (2, len(data))
     with pytest.raises(BadInput, match="raise length"):
         fine_tune(SftSettings(steps=1, length=8), base, segments, tmp_path / "other")
 

@@ -1,5 +1,7 @@
 """Token arrays: what was written is what is read, and never as another tokenizer's."""
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -14,12 +16,14 @@ TOKENIZER = "ab" * 32
 
 def segment(*tokens: tuple[int, int, float], tokenizer: str = TOKENIZER) -> Segment:
     ids, mask, logprobs = (list(part) for part in zip(*tokens, strict=True))
-    return Segment(tokenizer, ids, mask, logprobs)
+    versions = [n if bit else -1 for n, bit in enumerate(mask)]
+    return Segment(tokenizer, ids, mask, logprobs, versions)
 
 
 token = st.one_of(
     st.tuples(st.integers(0, 2**31 - 1), st.just(0), st.just(0.0)),
     st.tuples(st.integers(0, 2**31 - 1), st.just(1), st.floats(-100, 0, width=32)),
+    st.tuples(st.integers(0, 2**31 - 1), st.just(1), st.just(math.nan)),
 )
 segments = st.lists(st.lists(token, min_size=1).map(lambda tokens: segment(*tokens)), min_size=1)
 
@@ -40,10 +44,31 @@ def test_the_file_is_plain_safetensors_of_the_stated_types(tmp_path):
     write_shard(path, [segment((5, 0, 0.0), (6, 1, -0.5)), segment((7, 1, -1.5))])
     arrays = load_file(path)
     assert {name: array.dtype.name for name, array in arrays.items()} == {
-        "ids": "int32", "mask": "uint8", "logprobs": "float32", "offsets": "int64",
+        "ids": "int32", "mask": "uint8", "logprobs": "float32", "versions": "int32",
+        "offsets": "int64",
     }  # fmt: skip
     assert arrays["offsets"].tolist() == [0, 2, 3]
     assert len(Shard(path)) == 2
+
+
+def test_versions_and_what_was_never_sampled_come_back(tmp_path):
+    """A written token has no log-probability, before and after: NaN, never 0.0."""
+    one = Segment(TOKENIZER)
+    one.given([1, 2])
+    one.chosen([3], [-0.5], version=2**31 - 1)
+    one.written([4, 5])
+    (ref,) = write_shard(tmp_path / "x", [one])
+    again = read_segment(tmp_path, ref)
+    assert again == one
+    assert again.versions == [-1, -1, 2**31 - 1, -1, -1]
+    assert [math.isnan(each) for each in again.logprobs] == [False] * 3 + [True] * 2
+
+
+def test_a_shard_of_an_earlier_form_says_so(tmp_path):
+    arrays = {"ids": np.zeros(1, np.int32), "offsets": np.asarray([0, 1])}
+    save_file(arrays, tmp_path / "x", metadata={"webfarer-shard-1": TOKENIZER})
+    with pytest.raises(BadInput, match="another version of Webfarer"):
+        Shard(tmp_path / "x")
 
 
 def test_the_same_segments_give_the_same_bytes(tmp_path):
@@ -77,6 +102,7 @@ def test_ids_of_another_tokenizer_are_refused(tmp_path):
         Segment(TOKENIZER, [1, 2], [1], [0.0, 0.0]),
         Segment(TOKENIZER, [1, 2], [1, 1], [0.0]),
         Segment(TOKENIZER, [1], [2], [0.0]),
+        Segment(TOKENIZER, [1, 2], [1, 1], [0.0, 0.0], [3]),
     ],
 )
 def test_lengths_always_agree(tmp_path, broken):

@@ -270,11 +270,74 @@ def test_a_stage_of_other_settings_is_kept_unless_told_to_redo(tmp_path):
     assert file_hashes(tmp_path / "eval").keys() == {"b"}
 
 
-def test_an_output_that_was_changed_is_made_again(tmp_path):
+@pytest.fixture
+def parted(tmp_path):
+    """Runs a stage of three parts, each with a shard, and a folder that is written where it is not
+    there; gives what the stage says. As stages do, it judges what is left by what is there."""
+    write_manifest(tmp_path, new_manifest({}))
+
+    def work(path: Path) -> None:
+        parts = Parts(path)
+        for number in parts.missing(3):
+            write_text(parts.shard(number), f"shard {number}")
+            parts.write(number, [Line(text="right", number=number)])
+        if not (path / "model").exists():
+            with folder(path / "model") as building:
+                for name in ("weights", "training.json"):
+                    (building / name).write_text("right")
+
+    def run() -> list[str]:
+        said: list[str] = []
+        stage(tmp_path, "s", "k", work, warn=said.append)
+        return said
+
+    assert run() == run() == []
+    return run
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "again"),
+    [
+        ("part-00001.jsonl", {"part-00001.jsonl", "part-00001.safetensors"}),
+        ("part-00001.safetensors", {"part-00001.jsonl", "part-00001.safetensors"}),
+        ("model/weights", {"model/weights", "model/training.json"}),
+        ("model/training.json", {"model/weights", "model/training.json"}),
+    ],
+)
+@pytest.mark.parametrize("gone", [False, True])
+def test_what_was_changed_or_removed_is_told_and_made_again_and_nothing_else(
+    tmp_path, parted, spoilt, again, gone
+):
+    out = tmp_path / "s"
+    hashes = file_hashes(out)
+    for name in hashes:
+        os.utime(out / name, (1, 1))
+    (out / spoilt).unlink()
+    if not gone:
+        write_text(out / spoilt, '{"text": "spoilt"}')
+    (said,) = parted()
+    assert said.startswith(f"{out / spoilt} was changed or removed")
+    assert file_hashes(out) == hashes
+    assert {name for name in hashes if (out / name).stat().st_mtime > 1} == again
+    assert parted() == []
+
+
+def test_a_file_put_into_a_finished_stage_is_refused_and_left_alone(tmp_path, parted):
+    strange = tmp_path / "s" / "part-00003.jsonl"
+    strange.write_text('{"text": "mine"}\n')
+    with pytest.raises(BadInput, match=r"part-00003\.jsonl was put into a finished stage"):
+        parted()
+    assert strange.exists()
+    strange.unlink()
+    assert parted() == []
+
+
+def test_an_output_that_was_changed_warns_where_nobody_listens(tmp_path):
     write_manifest(tmp_path, new_manifest({}))
     stage(tmp_path, "world", "k", lambda path: write_text(path / "a", "right"))
     (tmp_path / "world" / "a").write_text("spoilt")
-    stage(tmp_path, "world", "k", lambda path: write_text(path / "a", "right"))
+    with pytest.warns(RuntimeWarning, match="was changed"):
+        stage(tmp_path, "world", "k", lambda path: write_text(path / "a", "right"))
     assert (tmp_path / "world" / "a").read_text() == "right"
 
 

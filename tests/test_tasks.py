@@ -17,8 +17,11 @@ from webfarer.graph.split import fact_split, path_is, split_entities
 from webfarer.graph.text import node_text
 from webfarer.graph.values import within
 from webfarer.graph.world import build_world
+from webfarer.policy import tags
+from webfarer.policy.plan import Plan
+from webfarer.synth.constraints import Puzzler
 from webfarer.synth.tasks import Source, make_tasks
-from webfarer.synth.walk import guessable
+from webfarer.synth.walk import Walker, guessable
 from webfarer.synth.wording import Wording
 from webfarer.types import BadInput, OfType, Prefix, Triple, Value
 from webfarer.web.site import GraphWeb
@@ -321,3 +324,64 @@ def _order(clause, query):
 
 def _asks(clause, query):
     return clause.object.var == query.select
+
+
+def town_graph(label="Deln", *, size=12, person="person", relation="birthplace"):
+    """Every person was born in a town of its own; `label` is the third town's name, or an alias
+    of it where it has two."""
+    labels = label if isinstance(label, tuple) else (label,)
+    names = [f"{letter}rlam Venn" for letter in "ABCDEFGHIJKL"[:size]]
+    people = [Entity(f"p{at}", ("person",), {"en": name}) for at, name in enumerate(names)]
+    towns = [Entity(f"t{at}", ("town",), {"en": f"{n[:2]}town"}) for at, n in enumerate(names)]
+    towns[2] = Entity("t2", ("town",), {"en": labels[0]}, {"en": labels[1:]})
+    kinds = [Entity("person", (), {"en": person}), Entity("town", (), {"en": "town"})]
+    facts = [Fact(f"p{at}", "born", f"t{at}") for at in range(size)]
+    facts += [Fact(f"t{at}", "twin", f"t{at + 1}") for at in range(size - 1)]
+    relations = [Relation("born", {"en": relation}), Relation("twin", {"en": "twin town"})]
+    return KnowledgeGraph("hand", [*people, *towns, *kinds], relations, facts)
+
+
+@pytest.mark.parametrize(
+    "label", ["a <answer> town", "Deln </THINK>", "<Tool_Call>", ("Deln", "old </answer>")]
+)
+def test_nothing_on_the_way_to_an_answer_is_named_with_a_control_tag(label):
+    """Whether it is where a chain starts, in its middle, or the answer."""
+    graph = town_graph(label)
+    tasks = made(graph)[1]
+    assert 0 < len(tasks) < len(made(town_graph())[1])
+    for task in tasks:
+        assert "<" not in task.question + "".join(task.answers[0].aliases)
+        for step in Plan(graph, task.query).steps():
+            for node in (step.subject, step.object):
+                text = node_text(graph, node)
+                assert "<" not in text
+                assert tags.write(f"I need {text}.", text)
+
+
+@pytest.mark.parametrize("name", [{"person": "a <think>"}, {"relation": "<answer> place"}])
+def test_neither_a_type_nor_a_relation_may_hold_a_control_tag(name):
+    asked = made(town_graph(**name))[1]
+    if "person" in name:
+        assert not any("rlam Venn" in task.question for task in asked)
+    assert not any('"born"' in task.model_dump_json() for task in asked)
+    assert made(town_graph())[1] != asked
+
+
+@pytest.mark.parametrize("level", [1, 2, 3])
+def test_an_exhausted_graph_is_given_up_after_a_long_run_without_a_task(level, monkeypatch):
+    """Of five facts there is little to ask: at most 400 draws that give nothing before, between
+    and after those that give a task; not 60 for each of the 2,500 wanted."""
+    draws = Counter()
+
+    def counted(method):
+        def call(self, *args):
+            draws["all"] += 1
+            return method(self, *args)
+
+        return call
+
+    monkeypatch.setattr(Walker, "walk", counted(Walker.walk))
+    monkeypatch.setattr(Puzzler, "puzzle", counted(Puzzler.puzzle))
+    tasks = made(town_graph(size=3), levels={level: 2500})[1]
+    assert 400 <= draws["all"] <= 400 * (len(tasks) + 1)
+    assert tasks == made(town_graph(size=3), levels={level: 2500})[1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from scripted import FakeTool, Sampler, an_attempt
@@ -70,8 +72,9 @@ def test_impossible_2_the_mask_is_1_exactly_on_what_the_policy_wrote(family):
     learnt = [ids for mask, ids in runs(segment) if mask]
     assert [family.read(ids) for ids in learnt] == texts
     assert all(ids[-1] == family.stop_ids[0] for ids in learnt)
-    assert len(segment.ids) == len(segment.mask) == len(segment.logprobs)
-    assert set(segment.logprobs) == {0.0}
+    assert len(segment.ids) == len(segment.mask) == len(segment.logprobs) == len(segment.versions)
+    assert [math.isnan(each) for each in segment.logprobs] == [bool(bit) for bit in segment.mask]
+    assert set(segment.versions) == {-1}  # nothing here was sampled: 0.0 would say "certain"
 
 
 async def test_impossible_1_the_ids_are_those_a_policy_would_hold_that_wrote_the_same(family):

@@ -52,19 +52,19 @@ async def test_hits_of_one_query_are_numbered() -> None:
     )
 
 
-async def test_hits_of_several_queries_have_headings() -> None:
+async def test_hits_of_several_queries_are_under_their_number() -> None:
     seen = await search([[ORLA], []], ["orla", "nothing\nthere"])
     assert seen.text.splitlines() == [
-        'Results for "orla":',
+        "Query 1:",
         "1. [Orla Venn](https://w.test/wiki/Orla_Venn)",
         "Orla Venn is a novelist of Port Vale.",
-        'No results for "nothing there".',
+        "Query 2: no results.",
     ]
 
 
 async def test_a_search_without_hits_is_empty() -> None:
     seen = await search([[], []], ["x", "y"])
-    assert (seen.kind, seen.text) == ("empty", 'No results for "x", "y".')
+    assert (seen.kind, seen.text) == ("empty", "No results.")
 
 
 async def test_snippets_give_way_from_the_last_hit_backwards() -> None:
@@ -132,7 +132,7 @@ async def test_visit_gives_what_answers_the_goal() -> None:
 async def test_what_the_web_says_is_a_typed_line(status) -> None:
     seen = await visit([Page(PAGE.url, "", "", status=status)], [PAGE.url])
     assert seen.kind == status
-    assert seen.text.endswith(PAGE.url)
+    assert seen.text.endswith(".")
     assert "\n" not in seen.text
 
 
@@ -141,10 +141,39 @@ async def test_a_page_with_no_text_is_empty() -> None:
 
 
 async def test_of_several_pages_one_that_is_there_is_enough() -> None:
-    seen = await visit([PAGE], ["https://w.test/none", PAGE.url])
+    seen = await visit([PAGE], [PAGE.url, PAGE.url, "https://w.test/none"])
     assert seen.kind == "ok"
-    assert "There is no page at https://w.test/none" in seen.text
+    assert seen.text == "# A\n- Director: Orla Venn\n\nPage 3: there is no page at this address."
     assert (await visit([], ["u", "v"])).kind == "not_found"
+    assert (await visit([], ["u"])).text == "There is no page at this address."
+
+
+WORDS = st.text("qzQZ\u5f20", min_size=5, max_size=30)  # in nothing that webs or tools say
+
+
+@given(st.lists(WORDS, min_size=1, max_size=4), st.booleans(), WORDS, st.integers(0, 200))
+def test_no_observation_says_what_the_policy_wrote(words, some, name, limit) -> None:
+    """Whoever asks for "Orla Venn" has not read "Orla Venn", in queries, addresses, goals, names
+    of tools or of arguments."""
+    web = FakeWeb([[ORLA] if some else [], *([] for _ in words[1:])], [PAGE, Page("u", "", "A")])
+    tools = Toolbox([SearchTool(web, limit=limit), VisitTool(web, limit=limit)])
+    urls = [f"https://w.test/{word}" for word in words] + [PAGE.url] * some
+    calls = [
+        Call(name="search", arguments={"query": words}),
+        Call(name="visit", arguments={"url": urls, "goal": name}),
+        Call(name=name, arguments={}),
+        Call(name="search", arguments={"query": words, name: 1}),
+        Call(name="visit", arguments={"url": [name], "goal": {name: name}}),
+    ]
+    for call in calls:
+        text = asyncio.run(tools.run(call)).text
+        assert not any(word in text for word in (*words, name))
+
+
+async def test_a_page_without_a_title_is_not_called_by_its_address() -> None:
+    url = "https://w.test/page?for=Orla_Venn"
+    seen = await visit([Page(url, "", "Directed by Tam Ros.")], [url])
+    assert seen.text == "# Untitled page\n- Directed by Tam Ros."
 
 
 async def test_several_pages_share_the_budget_and_pass_on_what_is_left() -> None:
@@ -207,7 +236,7 @@ def test_schemas_are_the_published_ones() -> None:
         ("search", {"query": ["  "]}, "query[0] is empty"),
         ("search", {"query": [1]}, "query[0] must be a string"),
         ("search", {"query": ["x"] * 11}, "at most 10 items, not 11"),
-        ("search", {"query": ["x"], "k": 3}, "have no 'k'; they have query"),
+        ("search", {"query": ["x"], "k": 3}, "may have only query"),
         ("search", {"query": ["\ud800"]}, "query[0] is not Unicode"),
         ("search", {"query": ["x" * 1001]}, "at most 1000 characters"),
         ("search", {"query": None}, "query must be an array"),

@@ -128,7 +128,36 @@ def test_every_link_within_the_page_has_its_place():
     assert all(page.css_first(link) is not None for link in links)
 
 
+def test_impossible_5_a_policy_without_a_tool_call_has_a_notice_above_its_score():
+    """All answers, no call: of two policies the one that never looked is named, the other not."""
+    policies = {
+        name: [attempt(one, "c", turns=turns, policy=name, greedy=True) for one in "abcd"]
+        for name, turns in (
+            ("guesser", (turn(answer="Orla Venn"),)),
+            ("seeker", (turn("search", "Orla Venn."), turn(answer="Orla Venn"))),
+        )
+    }
+    report = build_report(
+        policies, {each: task(each) for each in "abcd"}, k=1,
+        equivalent=lambda a, b, kind: a == b, manifest=MANIFEST,
+    )  # fmt: skip
+    (notice,) = HTMLParser(render(report)).css("header .notice")
+    assert notice.text().startswith("guesser made no tool call in 4 attempts")
+
+
 # charts
+
+
+def test_the_validation_loss_is_drawn_where_it_was_taken_however_long_the_curve():
+    points = [
+        TrainingPoint(step=at, loss=1.0, valid_loss=2.0 if at in (1, 1001, 3000) else None)
+        for at in range(1, 3001)
+    ]
+    drawn = re.search(r'class="valid" points="([^"]*)"', chart.training(points))
+    assert drawn is not None
+    assert [place.split(",")[0] for place in drawn[1].split()] == ["0.0", "333.4", "1000.0"]
+    assert "validation loss" in render(built(training=points))
+    assert "validation loss" not in render(built())
 
 
 @pytest.mark.parametrize(

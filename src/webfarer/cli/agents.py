@@ -56,6 +56,9 @@ def local_policy(
         renderer.tokenizer,
         slots=rollout.slots,
         context=rollout.context,
+        max_cache_tokens=rollout.max_cache_tokens,
+        chunk=rollout.prefill_chunk,
+        batch_tokens=rollout.batch_tokens,
     )
     return LlmPolicy(
         name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens
@@ -87,11 +90,18 @@ def asked_of(
 
 
 def policy_named(
-    name: str, worlds: Mapping[str, World], rollout: RolloutSettings, temperature: float
+    name: str,
+    worlds: Mapping[str, World],
+    rollout: RolloutSettings,
+    temperature: float,
+    family: str | None = None,
 ) -> tuple[Policy, ChatRenderer]:
-    """ "expert", "base", or a model folder or hub id; and the renderer whose tokens count."""
+    """ "expert", "base", or a model folder or hub id; and the renderer whose tokens count.
+
+    `family` names the chat family of a folder's or id's model where its files do not show it.
+    """
     source = _source(name)
-    renderer = load_renderer(source)
+    renderer = load_renderer(source, None if name in ("expert", "base") else family)
     if name == "expert":
         return Expert({key: world.atlas for key, world in worlds.items()}), renderer
     return local_policy(name, source, renderer, rollout, temperature), renderer

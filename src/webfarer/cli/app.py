@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from webfarer import __version__
 from webfarer.cli import curate, evaluate, rollout, run, tasks, train, web, world
@@ -65,11 +64,6 @@ def main_with(parts: Parts) -> None:
     except WebfarerError as error:
         sys.stderr.write(f"webfarer: {error}\n")
         sys.exit(error.exit_code)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        sys.stderr.write(f"webfarer: setting {where}: {first['msg']}\n")
-        sys.exit(2)
     except ModuleNotFoundError as error:
         if error.name not in ("torch", "transformers", "safetensors"):
             raise

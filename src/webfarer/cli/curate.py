@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from webfarer.cli.options import Json, folder_for, print_json, print_table, read_tasks
+from webfarer.cli.options import Json, checked, folder_for, print_json, print_table, read_tasks
 from webfarer.curate.training_set import make_training_set
 from webfarer.policy.chat import load_renderer
 from webfarer.policy.source import model_folder
@@ -20,6 +20,9 @@ def curate(
     tasks: Annotated[Path, typer.Argument(help="Their tasks (JSONL).")],
     out: Annotated[Path, typer.Argument(help="The folder for the training set.")],
     model: Annotated[str, typer.Option(help="Whose tokens: a folder or hub id [base].")] = "",
+    family: Annotated[
+        str | None, typer.Option(help="The model's chat family, where its files do not show it.")
+    ] = None,
     per_task: Annotated[int, typer.Option(help="Survivors kept of each task.")] = 1,
     detours: Annotated[int, typer.Option(help="Visits allowed beside the evidence.")] = 0,
     json: Json = False,
@@ -30,11 +33,11 @@ def curate(
 
         webfarer curate rollouts/expert tasks.jsonl training-set
     """
-    settings = FunnelSettings(per_task=per_task, detours=detours)
+    settings = checked(FunnelSettings, per_task=per_task, detours=detours)
     found = make_training_set(
         Parts(rollouts).read(Trajectory),
         read_tasks(tasks),
-        load_renderer(model_folder(model)),
+        load_renderer(model_folder(model), family),
         settings,
         folder_for(out),
         rollouts,

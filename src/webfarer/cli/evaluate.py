@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from webfarer.cli.agents import arena, asked_of, policy_key, policy_named
-from webfarer.cli.manifest import claim, score_manifest
+from webfarer.cli.manifest import Scored, claim, keep_engine, kept_engine, score_manifest
 from webfarer.cli.options import (
     Json,
     Quiet,
@@ -44,6 +44,9 @@ def evaluate(
     k: Annotated[
         int | None, typer.Option("-k", help="Of pass@k and cons@k [the recipe's].")
     ] = None,
+    retry_failures: Annotated[
+        bool, typer.Option("--retry-failures", help="Make attempts again that failed on our side.")
+    ] = False,
     recipe: RecipeName = "quickstart",
     set_: Settings = None,
     seed: Seed = 1,
@@ -68,22 +71,27 @@ def evaluate(
     jobs += [Job(task, n) for task in listed.values() for n in range(chosen.eval.samples)]
     if len(set(policy)) < len(policy):
         raise BadInput("a policy is given twice: give each once")
-    attempts, place = {}, None
+    attempts, place, scored = {}, None, {}
     for name in policy:
-        agent, renderer = policy_named(name, worlds, rollout, temperature)
+        agent, renderer = policy_named(name, worlds, rollout, temperature, chosen.family)
         claim(out / _slug(name), {
-            **asked_of(name, renderer, worlds, chosen),
+            **asked_of(name, renderer, worlds, chosen), "family": renderer.family.name,
             "tasks": task_set, "samples": chosen.eval.samples, "seed": seed,
         })  # fmt: skip
         place = arena(worlds, renderer.count, chosen.tools, rollout, seed)
         with Teller(quiet).bar(Path(name).name, len(jobs)) as update:
             parts = collect(
-                agent, place, jobs, out / _slug(name), chunk=rollout.chunk, progress=update
-            )
+                agent, place, jobs, out / _slug(name), chunk=rollout.chunk,
+                retry_failures=retry_failures, progress=update,
+            )  # fmt: skip
+        keep_engine(out / _slug(name), agent, rollout)
         attempts[name] = list(parts.read(Trajectory))
+        scored[name] = Scored(
+            policy_key(name), kept_engine(out / _slug(name)), renderer.tokenizer_sha256,
+            renderer.family.name,
+        )  # fmt: skip
     assert place is not None
-    manifest = score_manifest(chosen, place, task_set, "given")
-    manifest["models"] = {name: policy_key(name) for name in policy}
+    manifest = score_manifest(chosen, place, task_set, "given", scored)
     report = build_report(
         attempts, listed, k=chosen.eval.k, equivalent=equivalent, manifest=manifest, seed=seed
     )

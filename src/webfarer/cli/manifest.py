@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from webfarer.cli.options import folder_for
 from webfarer.grade.rules import RuleGrader
+from webfarer.policy.base import Policy
 from webfarer.rollout.collect import Arena
-from webfarer.store.atomic import told
+from webfarer.store.atomic import told, write_json
 from webfarer.store.manifest import (
     key_of,
     new_manifest,
@@ -19,7 +21,9 @@ from webfarer.store.manifest import (
     versions,
     write_manifest,
 )
-from webfarer.types import BadInput, Recipe
+from webfarer.types import BadInput, Recipe, RolloutSettings
+
+_ENGINE = "engine.json"
 
 
 def claim(folder: Path, asked: Mapping[str, Any]) -> None:
@@ -55,10 +59,55 @@ def folder_key(path: Path) -> str:
                    if file.is_file()])  # fmt: skip
 
 
-def score_manifest(recipe: Recipe, arena: Arena, task_set: str, split: str) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """What a policy's scores stand on: its model's hash, what ran it (`engine_of`), the SHA-256 of
+    the tokenizer that budgets were counted in, and its chat family."""
+
+    model: str
+    engine: Mapping[str, Any]
+    tokenizer: str
+    family: str
+
+
+def engine_of(policy: Policy, rollout: RolloutSettings) -> dict[str, Any]:
+    """What runs a policy in this process: its name and, of a model's, device, dtype and threads."""
+    if not policy.trainable:
+        return {"name": "scripted"}
+    import torch
+
+    from webfarer.policy.model import pick_device
+
+    return {
+        "name": "transformers-local",
+        "device": str(pick_device()),
+        "dtype": rollout.dtype,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def keep_engine(folder: Path, policy: Policy, rollout: RolloutSettings) -> None:
+    """Writes beside a policy's attempts what ran it, the first time: who asks later may be another
+    machine, which only reads them."""
+    if not (folder / _ENGINE).exists():
+        write_json(folder / _ENGINE, engine_of(policy, rollout))
+
+
+def kept_engine(folder: Path) -> dict[str, Any]:
+    return json.loads((folder / _ENGINE).read_text("utf-8"))
+
+
+def score_manifest(
+    recipe: Recipe, arena: Arena, task_set: str, split: str, policies: Mapping[str, Scored]
+) -> dict[str, Any]:
     """The manifest of scores made in an arena; `task_set` is the SHA-256 of the task file."""
     toolbox = next(iter(arena.toolboxes.values()))
     return {
+        "models": {name: scored.model for name, scored in policies.items()},
+        "engine": {name: dict(scored.engine) for name, scored in policies.items()},
+        "tokenizer": {name: scored.tokenizer for name, scored in policies.items()},
+        "family": {name: scored.family for name, scored in policies.items()},
+        "budgets": recipe.tools.model_dump(mode="json"),
         "task_set": {"sha256": task_set, "split": split},
         "tools": toolbox.schemas(),
         "prompt": arena.system,
@@ -68,8 +117,9 @@ def score_manifest(recipe: Recipe, arena: Arena, task_set: str, split: str) -> d
             "top_p": 1.0,
             "top_k": 0,
             "samples": recipe.eval.samples,
-            "seed": recipe.seed,
             **recipe.rollout.model_dump(mode="json"),
+            "seed": arena.seed,
+            "max_turns": arena.max_turns,
         },
         "versions": versions(),
         "recipe": recipe.model_dump(mode="json"),

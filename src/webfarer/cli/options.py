@@ -6,18 +6,20 @@ import json
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import BaseModel, ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from webfarer.graph.files import load
 from webfarer.rollout.world import World, by_name, check_tasks
-from webfarer.store.jsonl import read_jsonl
+from webfarer.store.jsonl import complaint, read_jsonl
 from webfarer.types import BadInput, Task
 
+Model = TypeVar("Model", bound=BaseModel)
 Worlds = Annotated[
     list[Path],
     typer.Option("--world", "-w", help="A world's folder; give the option once for each."),
@@ -92,6 +94,14 @@ def print_table(rows: Iterable[tuple[str, ...]], title: str = "") -> None:
     for row in body:
         table.add_row(*map(Text, row))  # text of a graph's or a model's is no markup
     Console(highlight=False).print(table)
+
+
+def checked(model: type[Model], **values: Any) -> Model:
+    """Settings from what the user gave. Raises BadInput, in one line, where a value is none."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise BadInput(f"setting {complaint(error)}") from error
 
 
 def settings_of(texts: Iterable[str] | None, **flags: Any) -> dict[str, Any]:

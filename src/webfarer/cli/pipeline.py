@@ -8,6 +8,7 @@ again with the same command and comes to the same report but for its timings.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,18 @@ from typing import Any
 
 from webfarer import __version__
 from webfarer.cli.agents import arena, local_policy
-from webfarer.cli.manifest import claim, folder_key, score_manifest
+from webfarer.cli.manifest import (
+    Scored,
+    claim,
+    folder_key,
+    keep_engine,
+    kept_engine,
+    score_manifest,
+)
 from webfarer.cli.progress import Teller, tell_toolless
-from webfarer.cli.train import shown
+from webfarer.cli.train import shown, tell_left_out
+from webfarer.curate.funnel import funnel
+from webfarer.curate.tokens import segments_of
 from webfarer.curate.training_set import make_training_set, read_training_set
 from webfarer.evals.report import build_report, write
 from webfarer.grade.rules import equivalent
@@ -35,8 +45,9 @@ from webfarer.store.atomic import write_text
 from webfarer.store.jsonl import read_jsonl, write_jsonl
 from webfarer.store.manifest import key_of, read_manifest, sha256_file, stage
 from webfarer.store.parts import Parts
+from webfarer.store.shards import Shards
 from webfarer.synth.tasks import Source, make_tasks
-from webfarer.types import BadInput, Recipe, Split, Task, Trajectory, seed_for
+from webfarer.types import BadInput, Recipe, Segment, Split, Task, Trajectory, seed_for
 from webfarer.types.report import FunnelStage, Report, TrainingPoint
 
 Render = Callable[[Report, Sequence[tuple[Task, Trajectory]]], str]
@@ -59,6 +70,7 @@ class Run:
         self.worlds()
         self.tasks()
         self.expert()
+        self.valid()
         self.curated()
         self.evaluate("base", model_folder(self.recipe.model))
         self.sft()
@@ -74,8 +86,12 @@ class Run:
         key = self._key("worlds", recipe.seed, recipe.worlds, recipe.graph, source)
 
         def work(out: Path) -> None:
-            for name, graph in _graphs(recipe):
-                save(graph, out / name)
+            worlds = recipe.worlds
+            total = len(SPLITS) if graph else worlds.train + worlds.valid + worlds.test
+            with self.teller.bar("worlds", total) as update:
+                for number, (name, made) in enumerate(_graphs(recipe), 1):
+                    save(made, out / name)
+                    update(number, total)
 
         self._stage("worlds", key, work)
         facts = sum(len(world.graph.facts) for world in self._worlds.values())
@@ -143,7 +159,7 @@ class Run:
 
     @cached_property
     def _renderer(self) -> ChatRenderer:
-        return load_renderer(model_folder(self.recipe.model))
+        return load_renderer(model_folder(self.recipe.model), self.recipe.family)
 
     def expert(self) -> None:
         recipe = self.recipe
@@ -153,17 +169,32 @@ class Run:
         )  # fmt: skip
 
         def work(out: Path) -> None:
-            atlases = {
-                world.graph.name: world.atlas
-                for name, world in self._worlds.items()
-                if name.startswith("train")
-            }
-            policy = Expert(atlases, recipe.expert.fault_rate)
+            policy = self._expert("train", recipe.expert.fault_rate)
             tasks = self._tasks("train").values()
             jobs = [Job(task, n) for task in tasks for n in range(recipe.expert.attempts)]
             self._collect("expert", policy, self._arena("train"), jobs, out)
 
         self._stage("expert", key, work)
+
+    def valid(self) -> None:
+        """The expert, without faults, at the validation tasks: what the validation loss is of."""
+        recipe = self.recipe
+        key = self._key(
+            "valid", recipe.seed, recipe.tools, recipe.rollout.prompt, recipe.rollout.max_turns,
+            self._renderer.tokenizer_sha256, self._keys["tasks"],
+        )  # fmt: skip
+
+        def work(out: Path) -> None:
+            jobs = [Job(task) for task in self._tasks("valid").values()]
+            if jobs:
+                policy = self._expert("valid")
+                self._collect("expert, valid", policy, self._arena("valid"), jobs, out)
+
+        self._stage("valid", key, work)
+
+    def _expert(self, split: Split, fault_rate: float = 0.0) -> Expert:
+        worlds = [world for name, world in self._worlds.items() if name.startswith(split)]
+        return Expert({world.graph.name: world.atlas for world in worlds}, fault_rate)
 
     def _collect(
         self, name: str, policy: Policy, arena: Arena, jobs: Sequence[Job], out: Path
@@ -174,7 +205,9 @@ class Run:
     # The training set
 
     def curated(self) -> None:
-        key = self._key("curated", self.recipe.funnel, self._keys["expert"])
+        key = self._key(
+            "curated", self.recipe.funnel, self._renderer.family.name, self._keys["expert"]
+        )
         self._stage("curated", key, self._curate)
         counts = json.loads((self.folder / "curated/funnel.json").read_text())
         self.teller.say(
@@ -195,21 +228,37 @@ class Run:
         from webfarer.train.sft import fine_tune
 
         source = model_folder(self.recipe.model)
-        key = self._key("sft", self.recipe.sft, folder_key(source), self._keys["curated"])
+        key = self._key(
+            "sft", self.recipe.sft, folder_key(source), self._keys["curated"], self._keys["valid"]
+        )
 
         def work(out: Path) -> None:
-            segments = read_training_set(self.folder / "curated")
+            if not (out / "metrics.jsonl").exists():  # the report needs them: train anew
+                shutil.rmtree(out / "model", ignore_errors=True)
+            segments, valid = read_training_set(self.folder / "curated"), self._valid_segments()
             with self.teller.bar("fine-tuning") as update:
-                fine_tune(self.recipe.sft, source, segments, out, progress=shown(update))
+                fine_tune(self.recipe.sft, source, segments, out, shown(update), valid=valid)
 
         self._stage("sft", key, work)
+        tell_left_out(self.folder / "sft" / "model", self.recipe.sft.length, self.teller)
+
+    def _valid_segments(self) -> list[Segment]:
+        """The validation trajectories that the funnel would keep, as token ids."""
+        renderer, folder = self._renderer, self.folder / "valid"
+        kept = funnel(Parts(folder).read(Trajectory), self._tasks("valid"), self.recipe.funnel).kept
+        shards = Shards(folder)
+        return [
+            segment
+            for one in kept
+            for segment in segments_of(one, renderer, shards, compact=renderer.family.compact)
+        ]
 
     def evaluate(self, name: str, source: Path) -> None:
         recipe = self.recipe
         above = self._keys["sft"] if name == "sft" else folder_key(source)
         key = self._key(
             f"eval-{name}", recipe.seed, recipe.eval, recipe.rollout, recipe.tools, above,
-            self._keys["tasks"],
+            self._renderer.family.name, self._keys["tasks"],
         )  # fmt: skip
 
         def work(out: Path) -> None:
@@ -217,6 +266,7 @@ class Run:
                 name, source, self._renderer, recipe.rollout, recipe.eval.temperature
             )
             self._collect(f"evaluating {name}", policy, self._arena("test"), self._jobs(), out)
+            keep_engine(out, policy, recipe.rollout)
 
         self._stage(f"eval-{name}", key, work)
 
@@ -250,7 +300,7 @@ class Run:
             equivalent=equivalent,
             manifest=self._manifest(),
             seed=self.recipe.seed,
-            funnel=_funnel_stages(json.loads((self.folder / "curated/funnel.json").read_text())),
+            funnel=self._funnel(),
             training=_training(self.folder / "sft" / "metrics.jsonl"),
             seconds={name: stage.seconds for name, stage in manifest.stages.items()},
         )
@@ -266,7 +316,21 @@ class Run:
             "base": folder_key(model_folder(self.recipe.model)),
             "sft": folder_key(self.folder / "sft" / "model"),
         }
-        return {**score_manifest(self.recipe, self._arena("test"), tasks, "test"), "models": models}
+        renderer = self._renderer
+        scored = {
+            name: Scored(
+                model, kept_engine(self.folder / f"eval-{name}"), renderer.tokenizer_sha256,
+                renderer.family.name,
+            )
+            for name, model in models.items()
+        }  # fmt: skip
+        return score_manifest(self.recipe, self._arena("test"), tasks, "test", scored)
+
+    def _funnel(self) -> list[FunnelStage]:
+        from webfarer.train.folder import left_out
+
+        counts = json.loads((self.folder / "curated/funnel.json").read_text())
+        return _funnel_stages(counts, *left_out(self.folder / "sft" / "model"))
 
     # Bookkeeping
 
@@ -275,7 +339,7 @@ class Run:
         return self._keys[name]
 
     def _stage(self, name: str, key: str, work: Callable[[Path], None]) -> None:
-        done = stage(self.folder, name, key, work)
+        done = stage(self.folder, name, key, work, warn=self.teller.warn)
         self.teller.say(f"{name}: {done.seconds:.1f} s", style="dim")
 
 
@@ -306,18 +370,24 @@ def _new_world(recipe: Recipe, split: str, number: int, names: set[str]) -> Know
     raise BadInput("no world with a name of its own could be found: ask for fewer worlds")
 
 
-def _funnel_stages(counts: Mapping[str, Any]) -> list[FunnelStage]:
+def _funnel_stages(counts: Mapping[str, Any], too_long: int, given: int) -> list[FunnelStage]:
+    """The funnel's stages, and a last one: what was too long for a row of fine-tuning."""
     stages, entered = [], counts["entered"]
     for name, left in counts["after"].items():
         dropped = counts["reasons"].get(name, {})
         stages.append(FunnelStage(stage=name, entered=entered, kept=left, dropped=dropped))
         entered = left
-    return stages
+    dropped = {"longer than sft.length": too_long} if too_long else {}
+    last = FunnelStage(stage="length", entered=given, kept=given - too_long, dropped=dropped)
+    return [*stages, last]
 
 
 def _training(path: Path) -> list[TrainingPoint]:
     rows = (json.loads(line) for line in path.read_text().splitlines())
-    return [TrainingPoint(step=r["step"], loss=r["loss"], lr=r["lr"]) for r in rows]
+    return [
+        TrainingPoint(step=r["step"], loss=r["loss"], lr=r["lr"], valid_loss=r["valid_loss"])
+        for r in rows
+    ]
 
 
 def _samples(

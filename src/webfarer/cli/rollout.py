@@ -39,6 +39,9 @@ def rollout(
     policy: Policy = "expert",
     samples: Annotated[int, typer.Option(min=0, help="Attempts at each task.")] = 1,
     greedy: Annotated[bool, typer.Option("--greedy", help="One at temperature 0 too.")] = False,
+    retry_failures: Annotated[
+        bool, typer.Option("--retry-failures", help="Make attempts again that failed on our side.")
+    ] = False,
     recipe: RecipeName = "quickstart",
     set_: Settings = None,
     seed: Seed = 1,
@@ -61,16 +64,17 @@ def rollout(
     jobs += [Job(task, n) for task in listed for n in range(samples)]
     if not jobs:
         raise BadInput("no attempt is asked for: give --samples or --greedy")
-    agent, renderer = policy_named(policy, worlds, settings, temperature)
+    agent, renderer = policy_named(policy, worlds, settings, temperature, chosen.family)
     place = arena(worlds, renderer.count, chosen.tools, settings, seed)
     claim(out, {
-        **asked_of(policy, renderer, worlds, chosen),
+        **asked_of(policy, renderer, worlds, chosen), "family": renderer.family.name,
         "tasks": sha256_file(tasks), "samples": samples, "greedy": greedy, "seed": seed,
     })  # fmt: skip
     with Teller(quiet).bar("rollout", len(jobs)) as update:
         parts = collect(
-            agent, place, jobs, out, chunk=settings.chunk, keep_tokens=True, progress=update
-        )
+            agent, place, jobs, out, chunk=settings.chunk, keep_tokens=True,
+            retry_failures=retry_failures, progress=update,
+        )  # fmt: skip
     made = list(parts.read(Trajectory))
     correct = sum(t.verdict is not None and t.verdict.status == "correct" for t in made)
     failed = sum(t.failure is not None for t in made)

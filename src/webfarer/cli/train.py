@@ -9,7 +9,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from webfarer.cli.options import Json, Quiet, Seed, folder_for, print_json
+from webfarer.cli.options import (
+    Json,
+    Quiet,
+    RecipeName,
+    Seed,
+    Settings,
+    checked,
+    folder_for,
+    print_json,
+    settings_of,
+)
 from webfarer.cli.progress import Teller, Update
 from webfarer.curate.training_set import read_training_set
 from webfarer.graph.world import MIN_SIZE, build_world
@@ -22,26 +32,43 @@ from webfarer.web.extract import extract
 app = typer.Typer(help="Fine-tune a model, or make the small base model.", no_args_is_help=True)
 
 Out = Annotated[Path, typer.Argument(help="The folder to write; the model is in OUT/model.")]
-Precision = Annotated[
-    Literal["float32", "bf16"], typer.Option(help="bf16 pays on a GPU, and on CPUs that have it.")
-]
+_BF16 = "bf16 pays on a GPU, and on CPUs that have it."
+Precision = Annotated[Literal["float32", "bf16"], typer.Option(help=_BF16)]
 
 
 @app.command("sft")
 def sft(
+    context: typer.Context,
     training_set: Annotated[Path, typer.Argument(help="A folder made by webfarer curate.")],
     out: Out,
-    model: Annotated[str, typer.Option(help="The model to start from [base].")] = "",
-    epochs: Annotated[int, typer.Option(help="Passes over the training set.")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="Its peak.")] = 2e-3,
-    length: Annotated[int, typer.Option(help="Tokens of a packed row.")] = 2048,
-    rows: Annotated[int, typer.Option(help="Packed rows of a step.")] = 8,
-    precision: Precision = "float32",
-    seed: Seed = 0,
+    model: Annotated[
+        str | None, typer.Option(help="The model to start from [the recipe's].")
+    ] = None,
+    valid: Annotated[
+        Path | None, typer.Option(help="A training set that is scored and not trained on.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training set [the recipe's].")
+    ] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Its peak [the recipe's].")] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens of a packed row [the recipe's].")
+    ] = None,
+    rows: Annotated[int | None, typer.Option(help="Packed rows of a step [the recipe's].")] = None,
+    precision: Annotated[
+        Literal["float32", "bf16"] | None, typer.Option(help=f"{_BF16} [the recipe's]")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Keys every random choice [the recipe's].")
+    ] = None,
+    recipe: RecipeName = "quickstart",
+    set_: Settings = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Fine-tunes on trajectories, prompts and observations masked; killed, it goes on.
+
+    Settings that are not given are the recipe's, section sft.
 
     Example:
 
@@ -49,13 +76,18 @@ def sft(
     """
     from webfarer.train.sft import fine_tune
 
-    settings = SftSettings(
-        epochs=epochs, learning_rate=learning_rate, length=length, rows=rows,
-        precision=precision, seed=seed,
+    overrides = settings_of(
+        set_, model=model, sft__epochs=epochs, sft__learning_rate=learning_rate,
+        sft__length=length, sft__rows=rows, sft__precision=precision, sft__seed=seed,
     )  # fmt: skip
-    segments, source = read_training_set(training_set), model_folder(model)
-    with Teller(quiet).bar("fine-tuning") as update:
-        made = fine_tune(settings, source, segments, folder_for(out), progress=shown(update))
+    chosen, teller = context.obj.load_recipe(recipe, overrides), Teller(quiet)
+    segments, source = read_training_set(training_set), model_folder(chosen.model)
+    kept_back = read_training_set(valid) if valid else []
+    with teller.bar("fine-tuning") as update:
+        made = fine_tune(
+            chosen.sft, source, segments, folder_for(out), shown(update), valid=kept_back
+        )
+    tell_left_out(made, chosen.sft.length, teller)
     _tell(made, json)
 
 
@@ -83,9 +115,9 @@ def base(
     from webfarer.train.base import BaseSettings, make_base
 
     settings = BaseSettings(
-        training=SftSettings(
-            epochs=1, learning_rate=learning_rate, length=1024, rows=4, precision=precision,
-            seed=seed, checkpoint_every=500,
+        training=checked(
+            SftSettings, epochs=1, learning_rate=learning_rate, length=1024, rows=4,
+            precision=precision, seed=seed, checkpoint_every=500,
         )
     )  # fmt: skip
     texts = list(page_texts(seed, worlds, size))
@@ -119,6 +151,18 @@ def shown(update: Update) -> Any:
     return lambda step, total, loss, rate: update(
         step, total, f"loss {loss:.3f}, {rate:,.0f} tokens/s"
     )
+
+
+def tell_left_out(model: Path, length: int, teller: Teller) -> None:
+    """Warns of trajectories that no row could hold, which the model was not trained on."""
+    from webfarer.train.folder import left_out
+
+    dropped, given = left_out(model)
+    if dropped:
+        teller.warn(
+            f"{dropped:,} of {given:,} trajectories are longer than sft.length ({length:,} tokens) "
+            "and were left out: raise it"
+        )
 
 
 def _tell(made: Path, json: bool) -> None:

@@ -172,7 +172,8 @@ def _ungrounded(trajectory: Trajectory, task: Task) -> str | None:
 
 
 def _said(turn: Turn) -> str:
-    """What the web said; that there is no such page says nothing, and echoes the call."""
+    """What the web said: a tool never repeats a call's words, but "ok" alone says that something
+    was found."""
     observation = turn.observation
     return observation.text if observation and observation.kind == "ok" else ""
 

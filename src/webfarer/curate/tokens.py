@@ -31,7 +31,8 @@ def segments_of(
 
 
 def segment_of(trajectory: Trajectory, renderer: Renderer, *, compact: bool = False) -> Segment:
-    """One append-only segment of the whole trajectory.
+    """One append-only segment of the whole trajectory, its turns written and not sampled: their
+    log-probabilities are NaN.
 
     Raises BadInput for a turn that has neither call nor answer, which the funnel drops, and for one
     that no policy could have written.
@@ -46,7 +47,7 @@ def segment_of(trajectory: Trajectory, renderer: Renderer, *, compact: bool = Fa
             ids = renderer.turn(tags.write(turn.thought, action, compact=compact))
         except ValueError as error:
             raise BadInput(f"{trajectory.id}: {error}; remove the trajectory") from error
-        segment.chosen(ids, [0.0] * len(ids))
+        segment.written(ids)
         if turn.observation is not None:
             segment.given(renderer.observe(turn.observation, closed=True))
     return segment

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from webfarer.grade.reward import format_ok
 from webfarer.types import Task, Trajectory, Turn
 from webfarer.types.report import Behaviour, Tokens
 
@@ -36,12 +37,6 @@ def _holds(hay: str, needle: str) -> bool:
     if not needle:
         return False
     return (needle if _UNSPACED.search(needle) else f" {needle} ") in hay
-
-
-def well_formed(trajectory: Trajectory) -> bool:
-    """Format: every turn parsed, every call was accepted, and it ended with an answer."""
-    read = all(turn.problem is None for turn in trajectory.turns)
-    return read and trajectory.stop == "answer" and bool(trajectory.turns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +112,6 @@ def behaviour(
         seen=sum(tally.seen for tally in tallies),
         after_seen=after,
         after_seen_share=_share(after, calls),
-        format_share=_share(sum(map(well_formed, valid)), len(valid)),
+        format_share=_share(sum(map(format_ok, valid)), len(valid)),
         malformed_share=_share(sum(tally.unread for tally in tallies), turns),
     )

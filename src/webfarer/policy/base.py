@@ -11,13 +11,19 @@ from webfarer.types import FinishReason, Observation, Segment, Task
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What an actor is started with. `seed` keys every random choice of the attempt."""
+    """What an actor is started with. `seed` keys every random choice of the attempt; `question` is
+    the user message as it is shown, the task's bare question where none is given."""
 
     task: Task
     system: str
     member: int = 0
     greedy: bool = False
     seed: int = 0
+    question: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.question:
+            object.__setattr__(self, "question", self.task.question)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,3 +75,9 @@ class Policy(Protocol):
     trainable: bool
 
     def start(self, attempt: Attempt) -> Actor: ...
+
+    async def fresh(self) -> None:
+        """Forgets what earlier attempts left behind (an engine's cache), so that the next ones do
+        not depend on them; called while no attempt is running. Nothing to do where nothing is
+        kept."""
+        ...

@@ -56,3 +56,8 @@ class Engine(Protocol):
     async def update_weights(self, source: Path, version: int) -> None:
         """Loads the weights of a model folder; what follows is sampled under `version`."""
         ...
+
+    async def forget(self) -> None:
+        """Drops every cached prefix: what follows is what a new engine would give, bit for bit
+        where the engine is deterministic. Raises RuntimeError while requests are running."""
+        ...

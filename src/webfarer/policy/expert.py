@@ -90,6 +90,9 @@ class Expert:
         fault = rng.choice(FAULTS) if rng.random() < self._fault_rate else None
         return ExpertActor(task, self._atlases[task.origin.world], rng, fault)
 
+    async def fresh(self) -> None:
+        """Nothing is kept from one attempt to the next."""
+
 
 class ExpertActor:
     """One attempt. `faults` says what was put in, once it has been."""

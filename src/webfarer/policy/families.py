@@ -94,5 +94,6 @@ def detect_family(tokens: Collection[str], template: str, source: str) -> ChatFa
     if "<|im_start|>" in frame and "<|im_sep|>" not in frame:  # im_sep: Phi-4, another frame
         return QWEN3 if "</think>" in tokens else QWEN25
     raise BadInput(
-        f"{source}: no known chat family fits its template; name one of {', '.join(FAMILIES)}"
+        f"{source}: no known chat family fits its template; set family to one of "
+        f"{', '.join(FAMILIES)} (--set family=NAME)"
     )

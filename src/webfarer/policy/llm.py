@@ -51,6 +51,10 @@ class LlmPolicy:
     def start(self, attempt: Attempt) -> LlmActor:
         return LlmActor(self, attempt)
 
+    async def fresh(self) -> None:
+        """Drops the engine's cache; see `Policy`."""
+        await self.engine.forget()
+
     def sampling(self, attempt: Attempt, turn: int, room: int) -> Sampling:
         """How a turn is drawn, with `room` tokens left in the context; its seed is its own."""
         return Sampling(
@@ -88,7 +92,7 @@ class LlmActor:
         sampling = policy.sampling(self._attempt, self._turn, room)
         completion = await policy.engine.generate(prompt, sampling)
         self._segment.given(given)
-        self._segment.chosen(completion.ids, completion.logprobs)
+        self._segment.chosen(completion.ids, completion.logprobs, completion.policy_version)
         self._turn += 1
         return self._reply(len(prompt), completion)
 
@@ -97,8 +101,8 @@ class LlmActor:
         if (observation is None) != (self._turn == 0):
             raise ValueError("the first turn follows no observation, and every other follows one")
         if observation is None:
-            return renderer.start(attempt.system, attempt.task.question)
-        closed = self._segment.ids[-1] in renderer.stop_ids
+            return renderer.start(attempt.system, attempt.question)
+        closed = self._segment.ids[-1] == renderer.stop_ids[0]
         return renderer.observe(observation, closed=closed)
 
     def _reply(self, prompt_tokens: int, completion: Completion) -> Reply:

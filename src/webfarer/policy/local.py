@@ -30,7 +30,7 @@ from webfarer.policy.model import load_model
 from webfarer.policy.sample import draw, uniforms
 from webfarer.policy.slots import Slots
 from webfarer.policy.stops import Stops
-from webfarer.policy.support import check_model, evaluating
+from webfarer.policy.support import as_prompt, check_model, evaluating, out_of_memory
 from webfarer.types import BadInput, FailureError
 
 _GROW = 256  # positions by which the cache grows
@@ -48,6 +48,7 @@ class _Request:
     admitted: float = 0.0
     cached: int = 0
     slot: int = -1
+    retried: bool = False
 
     @property
     def end(self) -> int:
@@ -60,6 +61,7 @@ class LocalEngine:
     `slots` sequences are kept at most, of `context` tokens at most; `max_cache_tokens` bounds the
     cache's size (rows x positions) where memory is short, and then fewer run at once and idle
     sequences are evicted, the least recently used first, and pre-filled again when they return.
+    Where memory runs out, the bound is halved and the running requests begin again, once each.
     `chunk` bounds the new tokens of one sequence in a pre-fill forward, `batch_tokens` those of
     all of them. `tokenizer` is needed for stop strings only.
 
@@ -106,7 +108,7 @@ class LocalEngine:
 
     async def generate(self, prompt_ids: Sequence[int], sampling: Sampling) -> Completion:
         """Samples a continuation; see `Engine`. A cancelled call frees its place at once."""
-        prompt = self._check(prompt_ids, sampling)
+        prompt = as_prompt(prompt_ids, sampling, self._vocabulary, self.context)
         table = self._stops.table(sampling.stop, sampling.stop_ids)
         future = asyncio.get_running_loop().create_future()
         request = _Request(prompt, sampling, table, future, time.perf_counter())
@@ -157,30 +159,22 @@ class LocalEngine:
         self._clear()
         self.version = version
 
+    async def forget(self) -> None:
+        """Drops the cache; see `Engine`."""
+        self._idle_only()
+        self._clear()
+
     def _idle_only(self) -> None:
         if self._slots.live:
-            raise RuntimeError("weights cannot change while requests are running; await them first")
+            raise RuntimeError(
+                "weights and cache cannot change while requests are running; await them first"
+            )
 
     def _clear(self) -> None:
+        """As new: whatever is left here would show in the order of the rows, hence in the bits."""
         self._cache.clear()
         self._slots.clear()
-
-    def _check(self, prompt_ids: Sequence[int], sampling: Sampling) -> np.ndarray:
-        prompt = np.asarray(prompt_ids, dtype=np.int64)
-        if prompt.ndim != 1 or not len(prompt):
-            raise ValueError("the prompt is empty")
-        if prompt.min() < 0 or prompt.max() >= self._vocabulary:
-            raise ValueError(f"the prompt holds an id outside the vocabulary of {self._vocabulary}")
-        if sampling.max_tokens < 1:
-            raise ValueError(f"max_tokens is {sampling.max_tokens}; it must be positive")
-        if len(prompt) + sampling.max_tokens > self.context:
-            raise ValueError(
-                f"prompt of {len(prompt)} and max_tokens {sampling.max_tokens} do not fit the "
-                f"context of {self.context}"
-            )
-        if sampling.temperature < 0 or not 0 < sampling.top_p <= 1 or sampling.top_k < 0:
-            raise ValueError(f"cannot sample with {sampling}")
-        return prompt.astype(np.int32)
+        self._patience = 0
 
     # The driver
 
@@ -202,7 +196,8 @@ class LocalEngine:
             with torch.inference_mode(), evaluating(self._model):
                 self._step()
         except Exception as error:  # whatever broke, the agents must hear of it
-            self._fail(f"{type(error).__name__}: {error}".splitlines()[0])
+            if not (out_of_memory(error) and self._begin_again()):
+                self._fail(f"{type(error).__name__}: {error}".splitlines()[0])
 
     def _step(self) -> None:
         if self._admits():
@@ -213,15 +208,37 @@ class LocalEngine:
             self._decode()
 
     def _fail(self, message: str) -> None:
+        for request in [*self._stop_serving(), *self._waiting]:
+            if not request.future.done():
+                request.future.set_exception(FailureError("engine", message))
+        self._waiting.clear()
+
+    def _begin_again(self) -> bool:
+        """Halves what the cache may take and queues the served requests again, ahead of the others.
+
+        False where one of them was queued again before, or one sequence needs all that is left.
+        Draws are keyed by position, so what was sampled so far is sampled again.
+        """
+        cache, owners = self._cache, self._slots.owner
+        held = cache.rows * cache.capacity or self._budget
+        budget = max(min(held, self._budget) // 2, self.context)
+        if budget >= self._budget or any(owner and owner.retried for owner in owners):
+            return False
+        self._budget = budget
+        served = self._stop_serving()
+        for request in served:
+            request.retried, request.slot = True, -1
+        self._waiting.extendleft(sorted(served, key=lambda one: one.submitted, reverse=True))
+        return True
+
+    def _stop_serving(self) -> list[_Request]:
+        """Takes every slot and all of the cache back; returns the requests that had them."""
         slots = self._slots
         served = [slots.owner[slot] for slot in np.flatnonzero(slots.live_S)]
         for slot in np.flatnonzero(slots.live_S):
             slots.release(int(slot))
-        for request in [*served, *self._waiting]:
-            if not request.future.done():
-                request.future.set_exception(FailureError("engine", message))
-        self._waiting.clear()
         self._clear()
+        return served
 
     def _abandon(self, request: _Request) -> None:
         if request in self._waiting:
@@ -254,10 +271,12 @@ class LocalEngine:
             self._waiting = deque(self._waiting[i] for i in order)
         planned: list[_Request] = []
         later: list[_Request] = []
-        while self._waiting and self._has_room(self._waiting[0]):
-            request = self._waiting.popleft()
-            (planned if self._place(request) else later).append(request)
-        self._waiting.extendleft(reversed(later))
+        try:
+            while self._waiting and self._has_room(self._waiting[0]):
+                (planned if self._place(self._waiting[0]) else later).append(self._waiting[0])
+                self._waiting.popleft()
+        finally:  # where memory runs out here, nobody may be lost
+            self._waiting.extendleft(reversed(later))
         return planned
 
     def _has_room(self, request: _Request) -> bool:

@@ -14,6 +14,7 @@ class Renderer(Protocol):
     A conversation is `start`, then for each turn the ids sampled (or, for an expert's text,
     `turn`), then `observe`. The published tag format (`<think>`, `<tool_call>`,
     `<tool_response>`, `<answer>`) is the content; the family's chat template is the frame.
+    Sampling stops at any of `stop_ids`; the first of them is the end-of-turn token.
     """
 
     tokenizer_sha256: str
@@ -29,8 +30,12 @@ class Renderer(Protocol):
         ...
 
     def observe(self, observation: Observation, *, closed: bool) -> list[int]:
-        """Closes the assistant turn (unless the policy sampled its end), gives the observation,
-        its text escaped, and opens the next assistant turn."""
+        """Closes the assistant turn unless it is `closed`, gives the observation, its text escaped,
+        and opens the next assistant turn.
+
+        A turn is closed if, and only if, its last id is the end-of-turn token `stop_ids[0]`: one
+        that stopped at a string, at its limit, or at another of `stop_ids` is still open.
+        """
         ...
 
     def read(self, ids: Sequence[int]) -> str:

@@ -148,8 +148,10 @@ class Slots:
         return holes.tolist(), outside.tolist(), width
 
     def clear(self) -> None:
-        """Forgets every sequence and every row."""
+        """Forgets every sequence, every row, and which of them were used last."""
         self.cached_S[:] = 0
         self.known_S[:] = 0
         self.row_S[:] = -1
+        self.used_S[:] = 0
+        self.clock = 0
         self.slot_of_row = np.zeros(0, dtype=np.int64)

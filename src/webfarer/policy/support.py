@@ -1,4 +1,5 @@
-"""Which models the local engine can run: those with full attention over a plain cache.
+"""What the local engine can serve: models with full attention over a plain cache, and which
+prompts.
 
 The engine places every token itself. A model that forgets (sliding windows, recurrent states),
 or whose keys depend on how long the sequence grows (dynamic rotary scaling), would be silently
@@ -8,12 +9,14 @@ wrong, so it is refused. What the configuration does not tell, a small probe doe
 from __future__ import annotations
 
 import inspect
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
 from webfarer.policy.cache import SlotCache
+from webfarer.policy.engine import Sampling
 from webfarer.types import BadInput
 
 _NEEDED = ("input_ids", "attention_mask", "position_ids", "past_key_values")
@@ -111,3 +114,31 @@ class evaluating:  # noqa: N801  (a context manager, used as a verb)
     def __exit__(self, *_: object) -> None:
         if self._training:
             self._model.train()
+
+
+def as_prompt(
+    prompt_ids: Sequence[int], sampling: Sampling, vocabulary: int, context: int
+) -> np.ndarray:
+    """The prompt as an array. Raises ValueError where it, or the sampling, cannot be served."""
+    prompt = np.asarray(prompt_ids, dtype=np.int64)
+    if prompt.ndim != 1 or not len(prompt):
+        raise ValueError("the prompt is empty")
+    if prompt.min() < 0 or prompt.max() >= vocabulary:
+        raise ValueError(f"the prompt holds an id outside the vocabulary of {vocabulary}")
+    if sampling.max_tokens < 1:
+        raise ValueError(f"max_tokens is {sampling.max_tokens}; it must be positive")
+    if len(prompt) + sampling.max_tokens > context:
+        raise ValueError(
+            f"prompt of {len(prompt)} and max_tokens {sampling.max_tokens} do not fit the "
+            f"context of {context}"
+        )
+    if sampling.temperature < 0 or not 0 < sampling.top_p <= 1 or sampling.top_k < 0:
+        raise ValueError(f"cannot sample with {sampling}")
+    return prompt.astype(np.int32)
+
+
+def out_of_memory(error: Exception) -> bool:
+    """PyTorch has an error of its own for a GPU's memory; for the CPU's it is a RuntimeError."""
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)

@@ -2,7 +2,8 @@
 
 A chunk's attempts run side by side and are graded; a chunk is one part on disk, written aside and
 renamed, so a run that is killed goes on at the first chunk that is missing, and gives what it
-would have given: nothing inside a chunk depends on another chunk.
+would have given: nothing inside a chunk depends on another chunk, for a policy starts each of them
+fresh (an engine's warm cache would show in the last bits).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from typing import Protocol
 
 from webfarer.grade.reward import format_ok, reward
 from webfarer.policy.base import Attempt, Policy
+from webfarer.rollout.prompt import user_message
 from webfarer.rollout.react import Rolled, roll
+from webfarer.store.jsonl import read_jsonl
 from webfarer.store.parts import Parts
-from webfarer.store.shards import write_shard
+from webfarer.store.shards import Shard, write_shard
 from webfarer.tools.toolbox import Toolbox
-from webfarer.types import BadInput, FailureError, Task, Trajectory, Verdict, seed_for
+from webfarer.types import BadInput, FailureError, Segment, Task, Trajectory, Verdict, seed_for
 
 Progress = Callable[[int, int], None]
 
@@ -65,7 +68,8 @@ class Arena:
                 f"here; the worlds are: {', '.join(self.toolboxes)}"
             )
         seed = seed_for(self.seed, job.task.id, job.member, int(job.greedy))
-        attempt = Attempt(job.task, self.system, job.member, job.greedy, seed)
+        asked = user_message(job.task)
+        attempt = Attempt(job.task, self.system, job.member, job.greedy, seed, asked)
         rolled = await roll(policy, toolbox, attempt, max_turns=self.max_turns, count=self.count)
         return replace(rolled, trajectory=graded(rolled.trajectory, job.task, self.grader))
 
@@ -95,13 +99,16 @@ def collect(
     *,
     chunk: int = 128,
     keep_tokens: bool = False,
+    retry_failures: bool = False,
     progress: Progress = lambda done, total: None,
 ) -> Parts:
     """Makes every attempt of `jobs`, in chunks, into parts under `out`; goes on where it was.
 
     With `keep_tokens` a trainable policy's token ids go to shards beside the parts, and the
-    trajectories point into them. `progress` is told attempts done and attempts in all. Raises
-    BadInput where `out` holds more parts than these jobs make: they are of other jobs.
+    trajectories point into them. With `retry_failures` the attempts in finished parts that failed
+    on our side are made again, with the seeds they had; all others stay as they are. `progress` is
+    told attempts done and attempts in all. Raises BadInput where `out` holds more parts than these
+    jobs make, or those of other jobs.
     """
     parts = Parts(out)
     done = parts.done()
@@ -109,28 +116,56 @@ def collect(
         raise BadInput(f"{out} holds attempts of another run: choose another folder")
     for number, start in enumerate(range(0, len(jobs), chunk)):
         batch = jobs[start : start + chunk]
+        shard = parts.shard(number) if keep_tokens and policy.trainable else None
         if number not in done:
-            rolled = asyncio.run(_together(policy, arena, batch))
-            if keep_tokens and policy.trainable:
-                rolled = _with_tokens(rolled, out, number)
-            parts.write(number, [one.trajectory for one in rolled])
+            parts.write(number, _made(policy, arena, batch, shard))
+        elif retry_failures:
+            _retry(policy, arena, batch, shard, parts, number)
         progress(min(start + chunk, len(jobs)), len(jobs))
     return parts
 
 
+def _made(
+    policy: Policy,
+    arena: Arena,
+    jobs: Sequence[Job],
+    shard: Path | None,
+    held: Sequence[Segment] = (),
+) -> list[Trajectory]:
+    """The attempts' trajectories; their segments go to the shard, behind those it is to hold."""
+    rolled = asyncio.run(_together(policy, arena, jobs))
+    segments = [segment for one in rolled for segment in one.segments]
+    if shard is None or not segments:
+        return [one.trajectory for one in rolled]
+    refs = iter(write_shard(shard, [*held, *segments])[len(held) :])
+    return [
+        one.trajectory.model_copy(update={"segments": tuple(next(refs) for _ in one.segments)})
+        for one in rolled
+    ]
+
+
 async def _together(policy: Policy, arena: Arena, jobs: Sequence[Job]) -> list[Rolled]:
+    await policy.fresh()
     return list(await asyncio.gather(*(arena.attempt(policy, job) for job in jobs)))
 
 
-def _with_tokens(rolled: Sequence[Rolled], out: Path, number: int) -> list[Rolled]:
-    """Writes the segments to one shard and points the trajectories at them."""
-    segments = [segment for one in rolled for segment in one.segments]
-    if not segments:
-        return list(rolled)
-    refs = iter(write_shard(Parts(out).shard(number), segments))
-    pointed = []
-    for one in rolled:
-        mine = tuple(next(refs) for _ in one.segments)
-        trajectory = one.trajectory.model_copy(update={"segments": mine})
-        pointed.append(replace(one, trajectory=trajectory))
-    return pointed
+def _retry(
+    policy: Policy, arena: Arena, jobs: Sequence[Job], shard: Path | None, parts: Parts, number: int
+) -> None:
+    """Makes a finished part's failed attempts again and writes the part whole.
+
+    The shard keeps the rows it has, so that the old records too point at what is theirs: a kill
+    between shard and records loses nothing.
+    """
+    before = list(read_jsonl(parts.path(number), Trajectory))
+    made_of = [(one.task_id, one.member, one.greedy, one.policy) for one in before]
+    if made_of != [(job.task.id, job.member, job.greedy, policy.name) for job in jobs]:
+        raise BadInput(f"{parts.path(number)} holds attempts of another run: choose another folder")
+    again = [job for job, one in zip(jobs, before, strict=True) if one.failure is not None]
+    if not again:
+        return
+    rows = max((ref.row + 1 for one in before for ref in one.segments), default=0)
+    old = Shard(shard) if shard and rows else None
+    held = [old.segment(row) for row in range(rows)] if old else []
+    made = iter(_made(policy, arena, again, shard, held))
+    parts.write(number, [one if one.failure is None else next(made) for one in before])

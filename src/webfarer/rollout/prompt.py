@@ -1,4 +1,4 @@
-"""What an agent is told before its question."""
+"""What an agent is told: the system message, and the user message with its question."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from webfarer.tools.base import Tool
+from webfarer.types import Task
 
 PromptStyle = Literal["brief", "full"]
 
@@ -55,6 +56,13 @@ def system_prompt(tools: Sequence[Tool], style: PromptStyle = "full") -> str:
         for t in tools
     )
     return _FULL.format(schemas=schemas)
+
+
+def user_message(task: Task) -> str:
+    """The question, and below it a line with the addresses to start from where the task has any."""
+    if not task.start_urls:
+        return task.question
+    return f"{task.question}\nStart from: {' '.join(task.start_urls)}"
 
 
 def _signature(tool: Tool) -> str:

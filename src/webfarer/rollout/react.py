@@ -61,7 +61,7 @@ async def roll(
         policy_version=turns[-1].policy_version if turns else 0,
         trainable=policy.trainable,
         system=attempt.system,
-        question=attempt.task.question,
+        question=attempt.question,
         turns=tuple(turns),
         answer=turns[-1].answer if turns else None,
         stop=stop,

@@ -6,13 +6,15 @@ settings and of what it reads); what it wrote is recorded file by file with its 
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import json
 import os
 import platform
 import shutil
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -78,13 +80,21 @@ def write_manifest(run: Path, manifest: Manifest) -> None:
 
 
 def stage(
-    run: Path, name: str, key: str, work: Callable[[Path], None], *, redo: bool = False
+    run: Path,
+    name: str,
+    key: str,
+    work: Callable[[Path], None],
+    *,
+    redo: bool = False,
+    warn: Callable[[str], None] | None = None,
 ) -> Stage:
     """Runs `work` on the stage's folder unless it is done, and returns its record.
 
-    A stage that was begun for the same key is given its folder as it was left, to go on. Raises
-    BadInput where the folder was made for another key, or the run has no manifest; with `redo`
-    what was made for another key is removed and made again.
+    A stage that was begun for the same key is given its folder as it was left, to go on. What a
+    finished stage wrote and someone changed is removed, said to `warn` and made again. Raises
+    BadInput where the folder was made for another key, where files were put into a finished
+    stage, or where the run has no manifest; with `redo` what was made for another key is removed
+    and made again.
     """
     run = Path(run)
     manifest = read_manifest(run)
@@ -93,8 +103,11 @@ def stage(
     before = manifest.stages.get(name)
     if before and before.key != key:
         _remove(run / name, redo)
-    elif before and before.done and file_hashes(run / name) == before.outputs:
-        return before
+    elif before and before.done:
+        spoilt = _spoilt(run / name, before.outputs)
+        if not spoilt:
+            return before
+        _take_out(run / name, spoilt, warn or _warn)
     _record(run, name, Stage(key=key))
     begun = time.perf_counter()
     (run / name).mkdir(parents=True, exist_ok=True)
@@ -161,6 +174,36 @@ def _remove(path: Path, redo: bool) -> None:
             f"{path} was made with other settings: choose another folder, or have it made again"
         )
     shutil.rmtree(path, ignore_errors=True)
+
+
+def _spoilt(folder: Path, recorded: dict[str, str]) -> list[str]:
+    """The recorded files that are gone or no longer what was written. Raises BadInput on others."""
+    found = file_hashes(folder)
+    if strange := sorted(found.keys() - recorded.keys()):
+        raise BadInput(
+            f"{folder / strange[0]} was put into a finished stage, which would take it for its "
+            "own: remove it"
+        )
+    return [file for file, digest in recorded.items() if found.get(file) != digest]
+
+
+def _take_out(folder: Path, spoilt: Iterable[str], warn: Callable[[str], None]) -> None:
+    """Removes spoilt files, each with all that is written as one with it: stages judge what is
+    left to do by what is there. A folder is one (a model, a world), and so are the files of one
+    name (a part and its shard)."""
+    for file in spoilt:
+        warn(f"{folder / file} was changed or removed since it was written: it is made again")
+        top, *below = Path(file).parts
+        if below:
+            shutil.rmtree(folder / top, ignore_errors=True)
+            continue
+        (folder / file).unlink(missing_ok=True)
+        for path in folder.glob(f"{glob.escape(Path(file).stem)}.*"):
+            path.unlink(missing_ok=True)
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, RuntimeWarning, stacklevel=4)
 
 
 def _plain(value: Any) -> Any:

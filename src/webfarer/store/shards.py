@@ -1,8 +1,9 @@
 """Token arrays in binary shards (safetensors), which the records point into.
 
-A shard holds many segments end to end: ids (int32), mask (uint8), logprobs (float32), and the
-offsets (int64) at which they begin. Its metadata carries the SHA-256 of the tokenizer, so that
-ids are never read as another tokenizer's. No torch is needed.
+A shard holds many segments end to end: ids (int32), mask (uint8), logprobs (float32; NaN where a
+token was written and not sampled), versions (int32; the policy version that sampled a token, -1
+where none did), and the offsets (int64) at which they begin. Its metadata carries the SHA-256 of
+the tokenizer, so that ids are never read as another tokenizer's. No torch is needed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from webfarer.store.atomic import write_bytes
 from webfarer.types import BadInput, Segment, SegmentRef
 
 # One entry of metadata and no more: several are written in an order that differs from run to run.
-_FORMAT = "webfarer-shard-1"
+_FORMAT = "webfarer-shard-2"
+_ARRAYS = {"ids": np.int32, "mask": np.uint8, "logprobs": np.float32, "versions": np.int32}
 
 
 def write_shard(
@@ -39,11 +41,10 @@ def write_shard(
     for segment in segments:
         _check(segment, segments[0].tokenizer)
     arrays = {
-        "ids": np.concatenate([np.asarray(s.ids, np.int32) for s in segments]),
-        "mask": np.concatenate([np.asarray(s.mask, np.uint8) for s in segments]),
-        "logprobs": np.concatenate([np.asarray(s.logprobs, np.float32) for s in segments]),
-        "offsets": np.asarray([0, *accumulate(map(len, segments))], np.int64),
+        name: np.concatenate([np.asarray(getattr(s, name), kind) for s in segments])
+        for name, kind in _ARRAYS.items()
     }
+    arrays["offsets"] = np.asarray([0, *accumulate(map(len, segments))], np.int64)
     tokenizer = segments[0].tokenizer
     write_bytes(path, save(arrays, metadata={_FORMAT: tokenizer}))
     name = path.relative_to(root).as_posix() if root else path.name
@@ -94,6 +95,8 @@ class Shard:
                 f"{self.path} is not a readable shard ({error}): make it again"
             ) from error
         metadata = self._file.metadata() or {}
+        if any(key.startswith("webfarer-shard-") for key in metadata.keys() - {_FORMAT}):
+            raise BadInput(f"{self.path} is a shard of another version of Webfarer: make it again")
         if _FORMAT not in metadata:
             raise BadInput(f"{self.path} is a safetensors file but not a shard of token arrays")
         self.tokenizer: str = metadata[_FORMAT]
@@ -118,17 +121,15 @@ class Shard:
         if not 0 <= row < len(self):
             raise BadInput(f"{self.path} has {len(self)} rows, and row {row} was asked for")
         begin, end = int(self._offsets[row]), int(self._offsets[row + 1])
-        ids, mask, logprobs = (
-            self._file.get_slice(name)[begin:end].tolist() for name in ("ids", "mask", "logprobs")
-        )
-        return Segment(self.tokenizer, ids, mask, logprobs)
+        arrays = (self._file.get_slice(name)[begin:end].tolist() for name in _ARRAYS)
+        return Segment(self.tokenizer, *arrays)
 
 
 def _check(segment: Segment, tokenizer: str) -> None:
-    if not len(segment.ids) == len(segment.mask) == len(segment.logprobs):
+    lengths = {name: len(getattr(segment, name)) for name in _ARRAYS}
+    if len(set(lengths.values())) > 1:
         raise ValueError(
-            f"a segment has {len(segment.ids)} ids, {len(segment.mask)} mask and "
-            f"{len(segment.logprobs)} log-probabilities"
+            f"a segment has {', '.join(f'{size} {name}' for name, size in lengths.items())}"
         )
     if not set(segment.mask) <= {0, 1}:
         raise ValueError("a mask holds something other than 0 and 1")

@@ -3,7 +3,8 @@
 Level 1 is one look-up, level 2 a chain of two or three, level 3 a web of constraints. A task is
 kept only if its query, executed over its graph, gives one answer, that answer is not in the
 question, and is graded correct itself. No two tasks of a level have one query, and no answer is
-that of more than a few of them.
+that of more than a few of them. No name on the way to the answer holds a control tag: no turn that
+said it could be written.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from webfarer.grade.gold import gold_answer
 from webfarer.grade.rules import check_gold
 from webfarer.graph.graph import Fact, KnowledgeGraph, Node
 from webfarer.graph.query import execute
+from webfarer.graph.text import node_text
+from webfarer.policy.tags import TAGS
 from webfarer.synth.constraints import Puzzler
 from webfarer.synth.walk import Walker, chain_query
 from webfarer.synth.wording import Wording
@@ -27,7 +30,12 @@ from webfarer.types import BadInput, Origin, Query, Split, Task, random_for
 LEVELS = (1, 2, 3)
 _SAME_ANSWER = 20  # of this many tasks, one may have an answer that another has, over the first 3
 _SHORT = 3  # letters: an answer of no more than these may stand inside other words
-_DRAWS_A_TASK = 60  # draws allowed for each task wanted before a graph counts as exhausted
+# A graph counts as exhausted after so many draws for each task wanted, or once so many in a row
+# (for each of its facts, and on a small graph the least) gave no task.
+_DRAWS_A_TASK = 60
+_MISSES_A_FACT, _LEAST_MISSES = 4, 400
+
+_TAG = re.compile("|".join(map(re.escape, TAGS)), re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,14 @@ def make_tasks(
         origin = Origin(
             recipe=recipe, seed=seed, graph=source.graph.sha256, world=source.graph.name
         )
-        drafts = _spread(_proven(source, _drafts(source, seed, level, wanted)), wanted)
+        drafts = _accepted(source, _drafts(source, seed, level, wanted), wanted)
         for number, draft in enumerate(islice(drafts, wanted)):
             tasks.append(_task(source, draft, level, split, origin, number))
     return tasks
 
 
-def _drafts(source: Source, seed: int, level: int, wanted: int) -> Iterator[_Draft]:
+def _drafts(source: Source, seed: int, level: int, wanted: int) -> Iterator[_Draft | None]:
+    """What each draw gave; None where it ran into nothing to ask."""
     rng = random_for(seed, "tasks", source.graph.name, level)
     wording = Wording(source.graph)
     make = _puzzles if level == 3 else _chains
@@ -77,49 +86,73 @@ def _drafts(source: Source, seed: int, level: int, wanted: int) -> Iterator[_Dra
 
 def _chains(
     source: Source, wording: Wording, rng: random.Random, level: int, draws: int
-) -> Iterator[_Draft]:
+) -> Iterator[_Draft | None]:
     walker = Walker(source.graph, rng)
     for _ in range(draws):
         hops = 1 if level == 1 else rng.choice((2, 2, 3))
         chain = walker.walk(hops)
-        if chain is None or not all(source.keep(fact) for fact in chain):
-            continue
-        if not wording.ambiguous(chain[0].subject) and wording.readable(chain):
+        if chain is None or not _askable(source, wording, chain):
+            yield None
+        else:
             question = wording.chain(chain, rng)
             yield _Draft(question, chain_query(chain), chain[-1].object, chain)
 
 
+def _askable(source: Source, wording: Wording, chain: Sequence[Fact]) -> bool:
+    kept = all(source.keep(fact) for fact in chain)
+    return kept and not wording.ambiguous(chain[0].subject) and wording.readable(chain)
+
+
 def _puzzles(
     source: Source, wording: Wording, rng: random.Random, level: int, draws: int
-) -> Iterator[_Draft]:
+) -> Iterator[_Draft | None]:
     puzzler = Puzzler(source.graph, wording, rng, source.keep)
     for _ in range(draws):
-        puzzle = puzzler.puzzle()
-        if puzzle is not None:
-            yield _Draft(puzzle.question, puzzle.query, puzzle.answer, puzzle.facts)
+        made = puzzler.puzzle()
+        yield made and _Draft(made.question, made.query, made.answer, made.facts)
 
 
-def _proven(source: Source, drafts: Iterator[_Draft]) -> Iterator[_Draft]:
-    """The drafts with one answer, which grades correct and which the question does not give away;
-    no query twice."""
-    asked: set[str] = set()
-    for draft in drafts:
-        keys = {draft.question, _key(draft.query)}
-        if keys & asked or _gives_away(draft, source.graph):
-            continue
-        if execute(draft.query, source.graph) == [draft.answer] and _gradable(source, draft):
-            asked |= keys
-            yield draft
-
-
-def _spread(drafts: Iterator[_Draft], wanted: int) -> Iterator[_Draft]:
-    """The drafts without those whose answer is already that of many others."""
+def _accepted(source: Source, drafts: Iterator[_Draft | None], wanted: int) -> Iterator[_Draft]:
+    """The proven drafts, no query twice, without those whose answer is already that of many
+    others; until the graph counts as exhausted."""
     most = max(3, wanted // _SAME_ANSWER)
+    patience = max(_LEAST_MISSES, _MISSES_A_FACT * len(source.graph.facts))
+    asked: set[str] = set()
     times: Counter[Node] = Counter()
+    misses = 0
     for draft in drafts:
-        if times[draft.answer] < most:
+        if draft and _proven(source, draft, asked) and times[draft.answer] < most:
             times[draft.answer] += 1
+            misses = 0
             yield draft
+        elif (misses := misses + 1) == patience:
+            return
+
+
+def _proven(source: Source, draft: _Draft, asked: set[str]) -> bool:
+    """Whether it has one answer, which grades correct and which the question does not give away,
+    and was not `asked` before; it is from now on."""
+    keys = {draft.question, _key(draft.query)}
+    if keys & asked or _gives_away(draft, source.graph) or _holds_tag(draft, source.graph):
+        return False
+    if execute(draft.query, source.graph) != [draft.answer] or not _gradable(source, draft):
+        return False
+    asked |= keys
+    return True
+
+
+def _holds_tag(draft: _Draft, graph: KnowledgeGraph) -> bool:
+    """Whether a control tag stands in the question, a form of the answer, or what anything on the
+    way to it is called."""
+    answer = gold_answer(graph, draft.answer)
+    texts = [draft.question, answer.text, *answer.aliases]
+    for fact in draft.facts:
+        texts.append(graph.relation_label(fact.relation))
+        for node in (fact.subject, fact.object):
+            texts.append(node_text(graph, node))
+            if isinstance(node, str):
+                texts += (graph.type_label(kind) for kind in graph.entities[node].types)
+    return any(_TAG.search(text) for text in texts)
 
 
 def _key(query: Query) -> str:

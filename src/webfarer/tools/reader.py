@@ -241,7 +241,7 @@ class ExtractiveReader:
 
     def extract(self, page: Page, goal: str, limit: int, count: TokenCount) -> str:
         """As `read`, for callers that are not asynchronous."""
-        title = f"# {one_line(page.title) or page.url}"
+        title = f"# {one_line(page.title) or 'Untitled page'}"
         parts = self.best(passages(page), goal, page.title)
         if not self.links:
             parts = [Passage(plain(part.text), part.heading, part.label) for part in parts]

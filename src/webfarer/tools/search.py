@@ -1,7 +1,8 @@
 """`search`: the published schema (WebDancer), and hits within a token budget.
 
 An observation costs context on every later turn, so it has a limit: snippets give way first, from
-the least of the hits on, then hits. A URL is there whole or not at all.
+the least of the hits on, then hits. A URL is there whole or not at all. A query is named by its
+number: an observation that repeated its words would count as having read them.
 """
 
 from __future__ import annotations
@@ -68,11 +69,10 @@ class SearchTool:
         queries = [one_line(query) for query in arguments["query"]]
         found = await self.web.search(queries, self.k)
         if any(found):
-            return Observation.of(self._text(queries, found))
-        what = ", ".join(f'"{query}"' for query in queries)
-        return Observation.of(fit(f"No results for {what}.", self.limit, self.count), "empty")
+            return Observation.of(self._text(found))
+        return Observation.of(fit("No results.", self.limit, self.count), "empty")
 
-    def _text(self, queries: Sequence[str], found: Sequence[Sequence[Hit]]) -> str:
+    def _text(self, found: Sequence[Sequence[Hit]]) -> str:
         shown = [
             _Shown(query, rank, one_line(hit.title) or hit.url, hit.url, one_line(hit.snippet))
             for query, hits in enumerate(found)
@@ -81,12 +81,12 @@ class SearchTool:
         # Least first: the last hit of every query gives way before the first hit of any.
         least_first = sorted(range(len(shown)), key=lambda i: (-shown[i].rank, -shown[i].query))
         for place in least_first:
-            if self._fits(_page(queries, shown)):
-                return _page(queries, shown)
-            shown[place] = self._shortened(place, queries, shown)
-        return self._fewest(queries, shown, least_first)
+            if self._fits(_page(len(found), shown)):
+                return _page(len(found), shown)
+            shown[place] = self._shortened(place, len(found), shown)
+        return self._fewest(len(found), shown, least_first)
 
-    def _shortened(self, place: int, queries: Sequence[str], shown: Sequence[_Shown]) -> _Shown:
+    def _shortened(self, place: int, queries: int, shown: Sequence[_Shown]) -> _Shown:
         """The hit with as much of its snippet as fits, given what the others take."""
 
         def fits(snippet: str) -> bool:
@@ -96,9 +96,7 @@ class SearchTool:
         snippet = shorten(shown[place].snippet, fits) if fits("") else ""
         return replace(shown[place], snippet=snippet)
 
-    def _fewest(
-        self, queries: Sequence[str], shown: Sequence[_Shown], least_first: Sequence[int]
-    ) -> str:
+    def _fewest(self, queries: int, shown: Sequence[_Shown], least_first: Sequence[int]) -> str:
         """As many hits as fit without a snippet; where not one does, the first without queries."""
 
         def page(kept: int) -> str:
@@ -117,12 +115,12 @@ class SearchTool:
         return self.count(text) <= self.limit
 
 
-def _page(queries: Sequence[str], shown: Sequence[_Shown]) -> str:
-    """The hits, under their query where there is more than one."""
+def _page(queries: int, shown: Sequence[_Shown]) -> str:
+    """The hits, under their query's number where there is more than one."""
     lines: list[str] = []
-    for place, query in enumerate(queries):
+    for place in range(queries):
         hits = [hit for hit in shown if hit.query == place]
-        if len(queries) > 1:
-            lines.append(f'Results for "{query}":' if hits else f'No results for "{query}".')
+        if queries > 1:
+            lines.append(f"Query {place + 1}:" if hits else f"Query {place + 1}: no results.")
         lines += [hit.text for hit in hits]
     return "\n".join(lines)

@@ -1,7 +1,8 @@
 """`Toolbox`: the tools of an agent, in order; and the check of arguments against a schema.
 
 What the policy did wrong is an observation with a kind; what a tool did wrong is a `FailureError`
-(CONTRIBUTING.md, "Whose fault is it?"): a crash never becomes text in a trajectory.
+(CONTRIBUTING.md, "Whose fault is it?"): a crash never becomes text in a trajectory. What is wrong
+with a call is said without its words, which would count as read.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ class Toolbox:
         tool = self.tools.get(call.name)
         if tool is None:
             known = ", ".join(self.tools) or "none"
-            return "unknown_tool", f"There is no tool {quoted(call.name)}. Tools: {known}."
+            return "unknown_tool", f"There is no tool of that name. Tools: {known}."
         reason = tool.problem(call.arguments)
         return ("bad_arguments", f"{tool.name}: {reason}") if reason else None
 
@@ -66,11 +67,6 @@ class Toolbox:
         except Exception as error:
             reason = f"{call.name} raised {type(error).__name__}: {error}"
             raise FailureError("tool", reason) from error
-
-
-def quoted(text: str) -> str:
-    """What a policy wrote, safe to say back: ASCII, at most 40 characters."""
-    return ascii(text if len(text) <= 40 else text[:39] + "~")
 
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -104,10 +100,8 @@ def _object_problem(schema: dict[str, Any], value: dict[str, Any], name: str) ->
     for key in schema.get("required", ()):
         if key not in value:
             return f"{key} is missing from {name}"
-    if schema.get("additionalProperties") is False:
-        for key in value:
-            if key not in fields:
-                return f"{name} have no {quoted(str(key))}; they have {', '.join(fields)}"
+    if schema.get("additionalProperties") is False and not value.keys() <= fields.keys():
+        return f"{name} may have only {', '.join(fields)}"
     checks = (problem_of(part, value[key], key) for key, part in fields.items() if key in value)
     return next((found for found in checks if found), None)
 

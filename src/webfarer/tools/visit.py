@@ -1,7 +1,8 @@
 """`visit`: the published schema (WebDancer), and what a page says about the goal.
 
-What the web says is an observation with a type (CONTRIBUTING.md, "Whose fault is it?"): a page that is not
-there, is empty, will not load or may not be fetched is told in one line.
+What the web says is an observation with a type (CONTRIBUTING.md, "Whose fault is it?"): a page that
+is not there, is empty, will not load or may not be fetched is told in one line. The line does not
+repeat the address, which the policy wrote: it would count as having been read.
 """
 
 from __future__ import annotations
@@ -37,10 +38,10 @@ _SCHEMA = {
 }
 
 _SAID: dict[PageStatus, str] = {
-    "not_found": "There is no page at",
-    "empty": "There is nothing on the page at",
-    "unloadable": "The page would not load:",
-    "refused": "This address may not be opened:",
+    "not_found": "There is no page at this address.",
+    "empty": "There is nothing on this page.",
+    "unloadable": "This page would not load.",
+    "refused": "This address may not be opened.",
 }
 
 
@@ -74,25 +75,34 @@ class VisitTool:
         """What the pages say; of kind "ok" if any could be read. Raises `FailureError`."""
         urls = arguments["url"]
         urls = [urls] if isinstance(urls, str) else urls
-        unique = list(dict.fromkeys(url.strip() for url in urls))
-        pages = await asyncio.gather(*(self.web.visit(url) for url in unique))
+        numbers: dict[str, int] = {}
+        for number, url in enumerate(urls, 1):
+            numbers.setdefault(url.strip(), number)
+        pages = await asyncio.gather(*(self.web.visit(url) for url in numbers))
         kinds: list[PageStatus] = [_kind(page) for page in pages]
-        text = await self._read(unique, pages, arguments["goal"])
+        text = await self._read(list(numbers.values()), pages, arguments["goal"])
         return Observation.of(text, "ok" if "ok" in kinds else kinds[0])
 
-    async def _read(self, urls: Sequence[str], pages: Sequence[Page], goal: str) -> str:
+    async def _read(self, numbers: Sequence[int], pages: Sequence[Page], goal: str) -> str:
         """The budget is split evenly; what a page leaves over goes to those after it."""
         texts: list[str] = []
-        for place, (url, page) in enumerate(zip(urls, pages, strict=True)):
+        for place, page in enumerate(pages):
             left = self.limit - self.count("\n\n".join([*texts, ""]))
-            texts.append(await self._one(url, page, goal, max(left // (len(pages) - place), 0)))
+            share = max(left // (len(pages) - place), 0)
+            number = numbers[place] if len(pages) > 1 else None
+            texts.append(await self._one(page, number, goal, share))
         return fit("\n\n".join(text for text in texts if text), self.limit, self.count)
 
-    async def _one(self, url: str, page: Page, goal: str, limit: int) -> str:
+    async def _one(self, page: Page, number: int | None, goal: str, limit: int) -> str:
         kind = _kind(page)
         if kind == "ok":
             return fit(await self.reader.read(page, goal, limit, self.count), limit, self.count)
-        return fit(f"{_SAID[kind]} {url}", limit, self.count)
+        said = _SAID[kind] if number is None else f"Page {number}: {_lower(_SAID[kind])}"
+        return fit(said, limit, self.count)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
 
 
 def _kind(page: Page) -> PageStatus:

@@ -81,6 +81,13 @@ def finished(path: Path, key: str) -> bool:
     return True
 
 
+def left_out(path: Path) -> tuple[int, int]:
+    """How many segments the model of this folder was not trained on, as longer than a row, and how
+    many it was given."""
+    found = json.loads((path / _RECORD).read_text(encoding="utf-8"))
+    return found["too_long"], found["segments"]
+
+
 def save_model(
     model: nn.Module,
     source: Path | str,

@@ -32,7 +32,11 @@ Progress = Callable[[int, int, float, float], None]
 
 
 class Metric(Record):
-    """One line of metrics.jsonl. `tokens` went through the model, `trained` had a loss."""
+    """One line of metrics.jsonl. `tokens` went through the model, `trained` had a loss.
+
+    `valid_loss`, where it was taken, is that of the weights the step began with, as `loss` is; in
+    the last line, of those it ended with.
+    """
 
     step: int
     loss: float
@@ -41,6 +45,7 @@ class Metric(Record):
     lr: float
     grad_norm: float
     seconds: float
+    valid_loss: float | None = None
 
 
 @dataclass(slots=True)
@@ -49,6 +54,7 @@ class _Run:
 
     settings: SftSettings
     segments: Sequence[Segment]
+    valid: Sequence[Segment]
     plan: list[list[Row]]
     model: nn.Module
     optimizer: torch.optim.Optimizer
@@ -63,27 +69,32 @@ def fine_tune(
     out: Path,
     progress: Progress | None = None,
     device: str = "auto",
+    valid: Sequence[Segment] = (),
 ) -> Path:
     """Trains the model of a folder or Hugging Face id and returns the folder of the new one.
 
     `out` gets `model/` (complete: config, weights, tokenizer), `metrics.jsonl` and, until it is
-    finished, `checkpoint.safetensors`. Run again with the same arguments it goes on where it was,
-    or returns at once where it was finished. Raises BadInput on data or a checkpoint that cannot
-    be used, and WebfarerError where the loss is no longer a number.
+    finished, `checkpoint.safetensors`. `valid` segments are never trained on: their loss goes to
+    the metrics. Run again with the same arguments it goes on where it was, or returns at once
+    where it was finished. Segments longer than a row are left out: see `left_out`. Raises BadInput
+    on data or a checkpoint that cannot be used, and WebfarerError where the loss is no longer a
+    number.
     """
     out = Path(out)
     check_segments(segments, tokenizer_hash(source))
-    key = key_of("sft-1", settings, source_hash(source), data_hash(segments))
-    checkpoint = out / "checkpoint.safetensors"
+    if valid:
+        check_segments(valid, tokenizer_hash(source))
+    key = _key(settings, source, segments, valid)
+    checkpoint, metrics = out / "checkpoint.safetensors", out / "metrics.jsonl"
     if finished(out / "model", key):
         checkpoint.unlink(missing_ok=True)  # killed just before it was removed
         return out / "model"
-    run = _prepare(settings, source, segments, device)
+    run = _prepare(settings, source, segments, valid, device)
     done = load_checkpoint(checkpoint, run.model, run.optimizer, key)
-    _keep_metrics(out / "metrics.jsonl", done)
+    _keep_metrics(metrics, done)
     for step in range(done, len(run.plan)):
-        metric = _step(run, step)
-        append_jsonl(out / "metrics.jsonl", [metric])
+        metric = _checked_step(run, step)
+        append_jsonl(metrics, [metric])
         if progress:
             progress(step + 1, len(run.plan), metric.loss, metric.tokens / metric.seconds)
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == len(run.plan):
@@ -112,7 +123,11 @@ def plan_steps(settings: SftSettings, lengths: Sequence[int]) -> list[list[Row]]
 
 
 def _prepare(
-    settings: SftSettings, source: Path | str, segments: Sequence[Segment], device: str
+    settings: SftSettings,
+    source: Path | str,
+    segments: Sequence[Segment],
+    valid: Sequence[Segment],
+    device: str,
 ) -> _Run:
     plan = plan_steps(settings, [len(segment) for segment in segments])
     model = load_model(source, "float32", device)
@@ -121,6 +136,7 @@ def _prepare(
     return _Run(
         settings=settings,
         segments=segments,
+        valid=valid,
         plan=plan,
         model=model,
         optimizer=_adamw(settings, model),
@@ -137,6 +153,49 @@ def _adamw(settings: SftSettings, model: nn.Module) -> torch.optim.Optimizer:
         {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=settings.betas, fused=True)
+
+
+def _key(
+    settings: SftSettings,
+    source: Path | str,
+    segments: Sequence[Segment],
+    valid: Sequence[Segment],
+) -> str:
+    """What tells one run from another. Without validation data its settings say nothing."""
+    checked = (settings.valid_checks, data_hash(valid)) if valid else ()
+    plain = settings.model_dump(mode="json", exclude={"valid_checks"})
+    return key_of("sft-1", plain, source_hash(source), data_hash(segments), *checked)
+
+
+def check_steps(checks: int, steps: int) -> set[int]:
+    """The steps, from 0, before which the validation loss is taken: the first, and `checks` evenly
+    between it and the end (which is told apart). Empty for 0 checks."""
+    if not checks:
+        return set()
+    return {steps * check // (checks + 1) for check in range(checks + 1)}
+
+
+def _checked_step(run: _Run, step: int) -> Metric:
+    """A step, and the validation loss where it is due."""
+    due = check_steps(run.settings.valid_checks, len(run.plan))
+    begins = _valid_loss(run) if step in due else None
+    metric = _step(run, step)
+    last = due and step + 1 == len(run.plan)
+    return metric.model_copy(update={"valid_loss": _valid_loss(run) if last else begins})
+
+
+@torch.no_grad()
+def _valid_loss(run: _Run) -> float | None:
+    """Nats a trained token of the validation segments, those longer than a row left out."""
+    lengths = [len(segment) for segment in run.valid]
+    rows = [[run.valid[index] for index in row] for row in pack(lengths, run.settings.length, 0, 0)]
+    trained = sum(trained_tokens(segment) for row in rows for segment in row)
+    if not trained:
+        return None
+    run.model.eval()
+    total = sum(float(_nll(run, row)) for row in rows)
+    run.model.train()
+    return total / trained
 
 
 def _step(run: _Run, step: int) -> Metric:
@@ -170,13 +229,18 @@ def _step(run: _Run, step: int) -> Metric:
 
 def _backward(run: _Run, row: Sequence[Segment], trained: int) -> float:
     """Adds one row's share of the step's gradient; returns its share of the loss."""
+    share = _nll(run, row) / trained
+    share.backward()
+    return float(share.detach())
+
+
+def _nll(run: _Run, row: Sequence[Segment]) -> Tensor:
+    """The sum over a row's trained tokens, in nats."""
     packed = collate(row).to(run.device)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=_bf16(run.settings)):
         logprobs_1N = logprobs(run.model, packed, run.way)[None]
     total, _ = nll(logprobs_1N, torch.ones_like(logprobs_1N))
-    share: Tensor = total / trained
-    share.backward()
-    return float(share.detach())
+    return total
 
 
 def _bf16(settings: SftSettings) -> bool:

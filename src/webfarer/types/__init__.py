@@ -31,6 +31,7 @@ from webfarer.types.recipe import (
 from webfarer.types.score import Reward, Verdict
 from webfarer.types.task import Answer, AnswerKind, Origin, Split, Task
 from webfarer.types.trajectory import (
+    NOT_SAMPLED,
     Call,
     Failure,
     FinishReason,
@@ -50,6 +51,7 @@ from webfarer.types.trajectory import (
 from webfarer.types.web import Hit, Link, Page, PageStatus
 
 __all__ = [
+    "NOT_SAMPLED",
     "Answer",
     "AnswerKind",
     "ArgMax",

@@ -16,7 +16,8 @@ class Batch:
     `engine_logprobs_BT` are those of the distribution sampled from, as the engine recorded them;
     `old_logprobs_BT` the trainer's own under the weights it sampled with; `weight_B` multiplies a
     sequence in every sum; `group_B` numbers its group; `version_BT` is the policy version that
-    sampled each token. Raises ValueError where shapes differ or a row has nothing to learn from.
+    sampled each token, -1 where none did (`Segment.versions`). Raises ValueError where shapes
+    differ or a row has nothing to learn from.
     """
 
     tokens_BT: Tensor

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from webfarer.types.base import Record
 
@@ -24,10 +24,10 @@ class WorldSettings(Record):
     Splits never share a world: seeds are keyed by (seed, split, number).
     """
 
-    size: Positive = 300
-    train: Positive = 24
+    size: Positive = 150
+    train: Positive = 50
     valid: Whole = 1
-    test: Positive = 3
+    test: Positive = 4
 
 
 class GraphSettings(Record):
@@ -42,9 +42,9 @@ class GraphSettings(Record):
 class TaskSettings(Record):
     """Tasks of each level, in each world (of an imported graph: in each split)."""
 
-    train: dict[Level, Whole] = {1: 110, 2: 170, 3: 20}
-    valid: dict[Level, Whole] = {1: 50, 2: 50, 3: 20}
-    test: dict[Level, Whole] = {1: 100, 2: 100, 3: 20}
+    train: dict[Level, Whole] = {1: 34, 2: 48, 3: 4}
+    valid: dict[Level, Whole] = {1: 30, 2: 30}
+    test: dict[Level, Whole] = {1: 80, 2: 80, 3: 10}
 
 
 class ToolSettings(Record):
@@ -56,7 +56,12 @@ class ToolSettings(Record):
 
 class RolloutSettings(Record):
     """Limits of an attempt, in turns and in tokens the policy may write in one turn; `slots` is
-    how many sequences a local engine decodes side by side, `context` the longest of them."""
+    how many sequences a local engine decodes side by side, `context` the longest of them.
+
+    Where memory is short: `max_cache_tokens` bounds the engine's cache (sequences x positions; by
+    default slots x context), `prefill_chunk` the new tokens of one sequence in a forward pass and
+    `batch_tokens` those of all of them.
+    """
 
     prompt: Literal["brief", "full"] = "brief"
     max_turns: Positive = 10
@@ -65,6 +70,17 @@ class RolloutSettings(Record):
     slots: Positive = 128
     context: Positive = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
+    max_cache_tokens: Positive | None = None
+    prefill_chunk: Positive = 512
+    batch_tokens: Positive = 4096
+
+    @model_validator(mode="after")
+    def _one_sequence_fits(self) -> RolloutSettings:
+        if self.max_cache_tokens is not None and self.max_cache_tokens < self.context:
+            raise ValueError(
+                f"max_cache_tokens {self.max_cache_tokens} holds no context of {self.context}"
+            )
+        return self
 
 
 class ExpertSettings(Record):
@@ -86,13 +102,14 @@ class SftSettings(Record):
     """Everything about a fine-tuning run. The defaults suit a model of about 1 M parameters.
 
     `steps`, where given, overrides `epochs`. A step trains `rows` rows of at most `length` tokens.
-    `warmup` and `floor` are shares: of the steps, and of `learning_rate`.
+    `warmup` and `floor` are shares: of the steps, and of `learning_rate`. The validation loss is
+    taken at the start, at the end and at `valid_checks` steps between; 0: not at all.
     """
 
-    epochs: int = Field(default=2, ge=1)
+    epochs: int = Field(default=1, ge=1)
     steps: int | None = Field(default=None, ge=1)
     length: int = Field(default=2048, ge=2)
-    rows: int = Field(default=8, ge=1)
+    rows: int = Field(default=2, ge=1)
     learning_rate: float = Field(default=2e-3, gt=0)
     floor: float = Field(default=0.1, ge=0, le=1)
     warmup: float = Field(default=0.05, ge=0, le=1)
@@ -101,7 +118,8 @@ class SftSettings(Record):
     betas: tuple[float, float] = (0.9, 0.95)
     precision: Literal["float32", "bf16"] = "float32"
     seed: int = 0
-    checkpoint_every: int = Field(default=50, ge=1)
+    checkpoint_every: int = Field(default=100, ge=1)
+    valid_checks: int = Field(default=4, ge=0)
 
 
 class EvalSettings(Record):
@@ -116,11 +134,12 @@ class EvalSettings(Record):
 
 class Recipe(Record):
     """Everything about a run. `model` is a folder or a hub id; empty: the base model that comes
-    with Webfarer."""
+    with Webfarer. `family` names the model's chat family where its files do not show it."""
 
     name: str = Field(default="quickstart", pattern=r"^[\w.-]*\w[\w.-]*$")
     seed: int = 1
     model: str = ""
+    family: str | None = None
     worlds: WorldSettings = WorldSettings()
     graph: GraphSettings = GraphSettings()
     tasks: TaskSettings = TaskSettings()

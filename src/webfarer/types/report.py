@@ -22,6 +22,8 @@ MANIFEST_KEYS = (
     "failures",  # of our side, by policy
     "versions",  # of the package and of what it stands on
     "recipe",  # the run's whole config, or its name and hash
+    "engine",  # what generated, by policy: name, device, dtype, threads
+    "tokenizer",  # whose tokens budgets are counted in, by policy
 )
 
 Interval = tuple[float, float]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -159,56 +160,119 @@ class Trajectory(Record):
         return f"{self.task_id}/{self.policy}/{'greedy' if self.greedy else self.member}"
 
 
-@dataclass(slots=True)
-class Segment:
-    """An append-only run of token ids with its loss mask and sampled log-probabilities.
+NOT_SAMPLED = -1  # the version of a token that no policy sampled
 
-    `mask` is 1 where the policy sampled the token (or, for fine-tuning, where the expert wrote it);
-    `logprobs` is 0.0 where the mask is 0. The three always have one length.
+
+@dataclass(slots=True, eq=False)
+class Segment:
+    """An append-only run of token ids: loss mask, sampled log-probabilities, policy versions.
+
+    `mask` is 1 where the policy sampled the token (or, for fine-tuning, where the expert wrote it).
+    `logprobs` is 0.0 where the mask is 0, and NaN where a token to learn from was written and not
+    sampled: it has no log-probability, and 0.0 would read as probability 1. `versions` is the
+    policy version that sampled each token, -1 (`NOT_SAMPLED`) where none did; all of them are where
+    no versions are given. The four always have one length.
     """
 
     tokenizer: str
     ids: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
+    versions: list[int] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.versions = self.versions or [NOT_SAMPLED] * len(self.ids)
 
     def given(self, ids: Sequence[int]) -> None:
         """Appends tokens that the policy did not choose: prompt, template, observation."""
-        self.ids.extend(ids)
-        self.mask.extend([0] * len(ids))
-        self.logprobs.extend([0.0] * len(ids))
+        self._append(ids, 0, [0.0] * len(ids), NOT_SAMPLED)
 
-    def chosen(self, ids: Sequence[int], logprobs: Sequence[float]) -> None:
-        """Appends tokens that the policy chose. Raises ValueError where lengths differ."""
+    def chosen(self, ids: Sequence[int], logprobs: Sequence[float], version: int = 0) -> None:
+        """Appends tokens that the policy sampled under `version`. Raises ValueError where lengths
+        differ."""
         if len(ids) != len(logprobs):
             raise ValueError(f"{len(ids)} ids but {len(logprobs)} log-probabilities")
+        self._append(ids, 1, logprobs, version)
+
+    def written(self, ids: Sequence[int]) -> None:
+        """Appends tokens of a text to learn from, which no engine sampled (an expert's turn)."""
+        self._append(ids, 1, [math.nan] * len(ids), NOT_SAMPLED)
+
+    def _append(
+        self, ids: Sequence[int], mask: int, logprobs: Sequence[float], version: int
+    ) -> None:
         self.ids.extend(ids)
-        self.mask.extend([1] * len(ids))
+        self.mask.extend([mask] * len(ids))
         self.logprobs.extend(logprobs)
+        self.versions.extend([version] * len(ids))
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __eq__(self, other: object) -> bool:
+        """Equal where everything is; two log-probabilities that are not there are equal too."""
+        if not isinstance(other, Segment):
+            return NotImplemented
+        mine, its = (
+            (one.tokenizer, one.ids, one.mask, one.versions, len(one.logprobs))
+            for one in (self, other)
+        )
+        return mine == its and all(
+            one == another or (math.isnan(one) and math.isnan(another))
+            for one, another in zip(self.logprobs, other.logprobs, strict=True)
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """The trajectories of one task by one policy under one version.
+    """The `size` trajectories of one task that were asked for, by one policy under one version.
 
-    Raises ValueError where they mix, or hold one member twice.
+    Failures are members too, so that none goes missing unseen; `valid` leaves them out. Every turn
+    of a member was sampled under `policy_version`; a member without a turn (it failed at once, or
+    did not fit) was sampled under none. Raises ValueError where tasks, policies or versions mix,
+    where one is missing or held twice, and for an attempt at temperature 0.
     """
 
     task_id: str
     policy_version: int
+    size: int
     members: tuple[Trajectory, ...]
 
     def __post_init__(self) -> None:
+        name = f"group of {self.task_id}"
         for member in self.members:
-            if member.task_id != self.task_id or member.policy_version != self.policy_version:
-                raise ValueError(
-                    f"group of {self.task_id} version {self.policy_version} was handed "
-                    f"{member.id} version {member.policy_version}"
-                )
+            self._check(member, name)
         if len({member.policy for member in self.members}) > 1:
-            raise ValueError(f"group of {self.task_id} mixes policies")
+            raise ValueError(f"{name} mixes policies")
         if len({member.member for member in self.members}) != len(self.members):
-            raise ValueError(f"group of {self.task_id} holds a member twice")
+            raise ValueError(f"{name} holds a member twice")
+        if self.size < 1 or len(self.members) != self.size:
+            raise ValueError(f"{name} has {len(self.members)} members, not the {self.size} asked")
+
+    def _check(self, member: Trajectory, name: str) -> None:
+        if member.task_id != self.task_id:
+            raise ValueError(f"{name} was handed {member.id}")
+        if member.greedy:
+            raise ValueError(f"{name} was handed {member.id}, which was not sampled")
+        under = {turn.policy_version for turn in member.turns}
+        if under and {*under, member.policy_version} != {self.policy_version}:
+            versions = ", ".join(map(str, sorted({*under, member.policy_version})))
+            raise ValueError(
+                f"{name} version {self.policy_version} was handed {member.id} version {versions}"
+            )
+
+    @property
+    def valid(self) -> tuple[Trajectory, ...]:
+        """The members that count: not failed on our side, and judged."""
+        return tuple(
+            member
+            for member in self.members
+            if member.failure is None
+            and member.verdict is not None
+            and member.verdict.status != "unjudged"
+        )
+
+    @property
+    def usable(self) -> bool:
+        """Whether at least half of the members asked for are valid; otherwise it is dropped."""
+        return 2 * len(self.valid) >= self.size

@@ -92,7 +92,7 @@ def training(points: Sequence[TrainingPoint]) -> Markup:
     shown = [point for point in _thin(points) if math.isfinite(point.loss)]
     if not shown:
         return Markup("")
-    valid = [(p.step, p.valid_loss) for p in shown if _finite(p.valid_loss)]
+    valid = [(p.step, p.valid_loss) for p in points if _finite(p.valid_loss)]  # few: none thinned
     top = 1.04 * max([p.loss for p in shown] + [loss or 0.0 for _, loss in valid]) or 1.0
     frame = _Frame(shown[0].step, max(shown[-1].step, shown[0].step + 1), top)
     x_ticks = [at for at in ticks(frame.left, frame.right) if frame.left <= at <= frame.right]

@@ -58,6 +58,7 @@ def render(report: Report, samples: Sequence[tuple[Task, Trajectory]] = ()) -> s
     page = _template().render(
         title=_title(report),
         summary=_summary(report),
+        idle=_idle(report),
         report=report,
         scores=list(report.policies.values()),
         tones={name: min(at, 3) for at, name in enumerate(report.policies)},
@@ -172,6 +173,12 @@ def _lost(report: Report) -> str:
         f"{failures:,} attempts failed on our side and {unjudged:,} could not be judged: these are "
         "left out of the scores, and counted as wrong beside them."
     )
+
+
+def _idle(report: Report) -> list[Score]:
+    """The policies that acted and called no tool: their scores are not those of agents."""
+    scores = report.policies.values()
+    return [score for score in scores if score.behaviour.attempts and not score.behaviour.calls]
 
 
 def _label(measure: str, k: int) -> str:
