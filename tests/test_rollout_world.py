@@ -4,7 +4,7 @@ import pytest
 
 from scripted import count
 from webfarer.graph.world import build_world
-from webfarer.rollout.world import World, by_name, check_tasks
+from webfarer.rollout.world import World, by_name, check_tasks, host_of
 from webfarer.types import BadInput, Call, ToolSettings
 
 
@@ -39,3 +39,10 @@ def test_tasks_of_another_world_or_of_another_graph_of_that_name_are_bad_input(l
         check_tasks(lore_tasks.values(), {"else": lore})
     with pytest.raises(BadInput, match="made from another graph"):
         check_tasks(lore_tasks.values(), {"lore": World(build_world(6, 60))})
+
+
+def test_hosts_are_drawn_from_few_words_and_kept_by_name():
+    hosts = {host_of(f"world-{number}") for number in range(400)}
+    assert len(hosts) == 8 * 6  # every pair of words, and nothing else
+    assert host_of("faivholm") == host_of("faivholm")
+    assert all(host.startswith("https://") and host.endswith(".example") for host in hosts)

@@ -28,6 +28,7 @@ from webfarer.rollout.world import World
 from webfarer.tools.reader import count_words
 from webfarer.types import SftSettings, ToolSettings, seed_for
 from webfarer.web.extract import extract
+from webfarer.web.site import GraphWeb
 
 app = typer.Typer(help="Fine-tune a model, or make the small base model.", no_args_is_help=True)
 
@@ -131,7 +132,7 @@ def page_texts(seed: int, worlds: int, size: int) -> Iterator[str]:
     """The text of every page of worlds whose seeds no run draws (they are keyed by "base"), every
     second one with the addresses of its links."""
     for number in range(worlds):
-        web = World(build_world(seed_for("base", seed, number), size)).web
+        web = GraphWeb(build_world(seed_for("base", seed, number), size))
         for place, url in enumerate(web.site.urls()):
             yield extract(web.html(url) or "", url, links=place % 2 == 0).text
 

@@ -57,7 +57,7 @@ def visit(
 
     Example:
 
-        webfarer web visit worlds/seven https://NAME.example/wiki/Some_Page --goal "director"
+        webfarer web visit worlds/seven https://old-atlas.example/wiki/Some_Page --goal "director"
     """
     web = _only(folder).web
     page = asyncio.run(web.visit(url))

@@ -11,8 +11,24 @@ from webfarer.policy.expert import Atlas
 from webfarer.tools.search import SearchTool
 from webfarer.tools.toolbox import Toolbox
 from webfarer.tools.visit import VisitTool
-from webfarer.types import BadInput, Task, ToolSettings
+from webfarer.types import BadInput, Task, ToolSettings, random_for
 from webfarer.web.site import GraphWeb
+
+_HOST_WORDS = (
+    ["north", "south", "east", "west", "old", "new", "open", "little"],
+    ["atlas", "almanac", "gazette", "lexicon", "annals", "archive"],
+)
+
+
+def host_of(name: str) -> str:
+    """The address of a world's web, such as "https://old-atlas.example", keyed by its name.
+
+    It is drawn from a few words, so that an agent meets every one of them in training, in other
+    pairs: were it the world's invented name, it could be learnt by heart for each training world,
+    and be made of pieces never written before for a test world.
+    """
+    first, second = (random_for("host", name, n).choice(w) for n, w in enumerate(_HOST_WORDS))
+    return f"https://{first}-{second}.example"
 
 
 @dataclass(frozen=True)
@@ -23,7 +39,7 @@ class World:
 
     @cached_property
     def web(self) -> GraphWeb:
-        return GraphWeb(self.graph)
+        return GraphWeb(self.graph, host_of(self.graph.name))
 
     @property
     def atlas(self) -> Atlas:

@@ -25,7 +25,7 @@ class WorldSettings(Record):
     """
 
     size: Positive = 150
-    train: Positive = 50
+    train: Positive = 70
     valid: Whole = 1
     test: Positive = 4
 
@@ -42,7 +42,7 @@ class GraphSettings(Record):
 class TaskSettings(Record):
     """Tasks of each level, in each world (of an imported graph: in each split)."""
 
-    train: dict[Level, Whole] = {1: 34, 2: 48, 3: 4}
+    train: dict[Level, Whole] = {1: 30, 2: 42, 3: 3}
     valid: dict[Level, Whole] = {1: 30, 2: 30}
     test: dict[Level, Whole] = {1: 80, 2: 80, 3: 10}
 
@@ -66,7 +66,7 @@ class RolloutSettings(Record):
     prompt: Literal["brief", "full"] = "brief"
     max_turns: Positive = 10
     turn_tokens: Positive = 120
-    chunk: Positive = 200
+    chunk: Positive = 512
     slots: Positive = 128
     context: Positive = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
