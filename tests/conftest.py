@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from webfarer.graph.files import load, save
 from webfarer.graph.world import build_world
@@ -18,6 +19,11 @@ from webfarer.store.jsonl import write_jsonl
 from webfarer.synth.tasks import Source, make_tasks
 from webfarer.train.tokenizer import save_tokenizer, train_tokenizer
 from webfarer.types import Task
+
+# The same examples every time, so that a red run is the change's doing. To look for new ones:
+# pytest --hypothesis-profile=default
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from webfarer.curate.training_set import read_training_set
 from webfarer.evals.report import read
 from webfarer.policy import source
 from webfarer.recipes import load_recipe
+from webfarer.rollout.world import host_of
 from webfarer.store.jsonl import read_jsonl
 from webfarer.types import BadInput, Recipe, SftSettings, Task, Trajectory
 
@@ -135,7 +136,7 @@ def test_web_search_and_visit(webfarer, world_folder, lore):
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("https://lore.example/wiki/Nobody_At_All", "not_found"),
+        (f"{host_of('lore')}/wiki/Nobody_At_All", "not_found"),
         ("file:///etc/passwd", "refused"),
         ("http://169.254.169.254/latest", "refused"),
         ("", "refused"),

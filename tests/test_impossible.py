@@ -97,7 +97,8 @@ def test_impossible_3_a_search_that_breaks_is_no_zero_anywhere_up_to_the_report(
 
     jobs = [Job(a_task(), n) for n in range(4)]
     made = collect(Scripted(script=script), an_arena(), jobs, tmp_path).read(Trajectory)
-    manifest = dict.fromkeys(("tools", "prompt", "grader", "sampling", "versions", "recipe"), "x")
+    keys = ["tools", "prompt", "grader", "sampling", "versions", "recipe", "engine", "tokenizer"]
+    manifest = dict.fromkeys(keys, "x")
     report = build_report(
         {"scripted": list(made)}, {"t": a_task()}, k=2, equivalent=lambda a, b, kind: a == b,
         manifest={**manifest, "task_set": {"sha256": "0", "split": "test"}},

@@ -29,6 +29,9 @@ def test_empty_is_the_packaged_base(asked):
 
 
 def test_a_folder_is_itself(asked, tmp_path):
+    with pytest.raises(BadInput, match="is not a model folder"):
+        model_folder(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
     assert model_folder(tmp_path) == model_folder(str(tmp_path)) == tmp_path
     assert asked == []
 

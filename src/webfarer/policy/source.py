@@ -21,10 +21,13 @@ def model_folder(source: str | Path) -> Path:
     if not str(source):
         return base_model()
     folder = Path(source)
-    if folder.is_dir():
+    if (folder / "tokenizer.json").is_file() or (folder / "config.json").is_file():
         return folder
     if folder.exists() or str(source).startswith((".", "/", "~")) or str(source).count("/") > 1:
-        raise BadInput(f"{source} is not a model folder: give one that holds a config.json")
+        raise BadInput(
+            f"{source} is not a model folder: give one that holds a config.json "
+            "and a tokenizer.json"
+        )
     from huggingface_hub import snapshot_download
 
     try:
