@@ -102,8 +102,7 @@ def _cells(each: Score) -> list[tuple[str, str]]:
         ("tasks", f"{each.n:,}"),
         ("greedy", _with(each.greedy, each.greedy_interval)),
         ("pass@1", _with(each.pass_at_1, each.interval)),
-        (f"pass@{each.k}", _with(each.pass_at_k, each.pass_at_k_interval)),
-        (f"cons@{each.k}", _with(each.cons_at_k, each.cons_at_k_interval)),
+        *_at_k(each),
         ("consistency", _with(each.consistency, each.consistency_interval)),
         *(
             (f"greedy, level {level}", percent(part.greedy))
@@ -118,6 +117,16 @@ def _cells(each: Score) -> list[tuple[str, str]]:
         ("well formed", percent(acts.format_share)),
         ("calls to unknown tools", percent(acts.unknown_tool_share)),
         ("calls after the answer was seen", percent(acts.after_seen_share)),
+    ]
+
+
+def _at_k(each: Score) -> list[tuple[str, str]]:
+    """pass@k and cons@k; with k = 1 both are pass@1 and need no row."""
+    if each.k == 1:
+        return []
+    return [
+        (f"pass@{each.k}", _with(each.pass_at_k, each.pass_at_k_interval)),
+        (f"cons@{each.k}", _with(each.cons_at_k, each.cons_at_k_interval)),
     ]
 
 
