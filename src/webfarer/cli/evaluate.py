@@ -24,7 +24,7 @@ from webfarer.cli.options import (
 from webfarer.cli.progress import Teller, tell_toolless
 from webfarer.evals.report import build_report, table, to_json, write
 from webfarer.grade.rules import equivalent
-from webfarer.rollout.collect import Job, collect
+from webfarer.rollout.collect import collect, jobs_for
 from webfarer.store.manifest import sha256_file
 from webfarer.types import BadInput, Trajectory
 
@@ -67,8 +67,7 @@ def evaluate(
     worlds = open_worlds(world)
     listed = read_tasks(tasks, worlds)
     task_set = sha256_file(tasks)
-    jobs = [Job(task, greedy=True) for task in listed.values()]
-    jobs += [Job(task, n) for task in listed.values() for n in range(chosen.eval.samples)]
+    jobs = jobs_for(listed.values(), samples=chosen.eval.samples, greedy=True)
     if len(set(policy)) < len(policy):
         raise BadInput("a policy is given twice: give each once")
     attempts, place, scored = {}, None, {}

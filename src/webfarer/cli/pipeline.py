@@ -39,7 +39,7 @@ from webfarer.policy.base import Policy
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.policy.expert import Expert
 from webfarer.policy.source import model_folder
-from webfarer.rollout.collect import Arena, Job, collect
+from webfarer.rollout.collect import Arena, Job, collect, jobs_for
 from webfarer.rollout.world import World, by_name
 from webfarer.store.atomic import write_text
 from webfarer.store.jsonl import read_jsonl, write_jsonl
@@ -171,7 +171,7 @@ class Run:
         def work(out: Path) -> None:
             policy = self._expert("train", recipe.expert.fault_rate)
             tasks = self._tasks("train").values()
-            jobs = [Job(task, n) for task in tasks for n in range(recipe.expert.attempts)]
+            jobs = jobs_for(tasks, samples=recipe.expert.attempts, greedy=False)
             self._collect("expert", policy, self._arena("train"), jobs, out)
 
         self._stage("expert", key, work)
@@ -185,7 +185,7 @@ class Run:
         )  # fmt: skip
 
         def work(out: Path) -> None:
-            jobs = [Job(task) for task in self._tasks("valid").values()]
+            jobs = jobs_for(self._tasks("valid").values(), samples=1, greedy=False)
             if jobs:
                 policy = self._expert("valid")
                 self._collect("expert, valid", policy, self._arena("valid"), jobs, out)
@@ -279,8 +279,7 @@ class Run:
                 f"there is no test task of the levels to score, {settings.levels}: set eval.levels "
                 "or tasks.test"
             )
-        samples = [Job(task, n) for task in tasks for n in range(settings.samples)]
-        return [Job(task, greedy=True) for task in tasks] + samples
+        return jobs_for(tasks, samples=settings.samples, greedy=True)
 
     # The report
 

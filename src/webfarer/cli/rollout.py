@@ -22,7 +22,7 @@ from webfarer.cli.options import (
     settings_of,
 )
 from webfarer.cli.progress import Teller
-from webfarer.rollout.collect import Job, collect
+from webfarer.rollout.collect import collect, jobs_for
 from webfarer.store.manifest import sha256_file
 from webfarer.types import BadInput, Trajectory
 
@@ -60,8 +60,7 @@ def rollout(
     settings, temperature = chosen.rollout, chosen.eval.temperature
     worlds = open_worlds(world)
     listed = read_tasks(tasks, worlds).values()
-    jobs = [Job(task, greedy=True) for task in listed] if greedy else []
-    jobs += [Job(task, n) for task in listed for n in range(samples)]
+    jobs = jobs_for(listed, samples=samples, greedy=greedy)
     if not jobs:
         raise BadInput("no attempt is asked for: give --samples or --greedy")
     agent, renderer = policy_named(policy, worlds, settings, temperature, chosen.family)

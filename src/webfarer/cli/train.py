@@ -105,8 +105,8 @@ def base(
 ) -> None:
     """Makes the small base model from the pages of worlds that no run uses, and nothing else.
 
-    The model that comes with Webfarer was made with the defaults, in about half an hour on two
-    cores. Small worlds and small steps matter: names must change faster than they can be learnt, so
+    The model that comes with Webfarer was made with the defaults, in 40 minutes on two busy cores.
+    Small worlds and small steps matter: names must change faster than they can be learnt, so
     that copying them is.
 
     Example:

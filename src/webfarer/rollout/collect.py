@@ -9,7 +9,7 @@ fresh (an engine's warm cache would show in the last bits).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -43,6 +43,13 @@ class Job:
     task: Task
     member: int = 0
     greedy: bool = False
+
+
+def jobs_for(tasks: Iterable[Task], *, samples: int, greedy: bool) -> list[Job]:
+    """The attempts at every task: where `greedy`, one at temperature 0 each, then the samples."""
+    tasks = list(tasks)
+    first = [Job(task, greedy=True) for task in tasks] if greedy else []
+    return first + [Job(task, member) for task in tasks for member in range(samples)]
 
 
 @dataclass(frozen=True)
