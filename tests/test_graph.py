@@ -64,11 +64,11 @@ def test_types_are_listed_once_each():
 
 def test_labels_fall_back():
     graph = tiny()
-    assert [graph.label("b", language) for language in ("en", "zh", "fr")] == ["Bé", "乙", "Bé"]
-    assert graph.relation_label("r", "zh") == "友"
-    assert graph.relation_label("h", "zh") == "h"
+    assert [graph.in_language(language).label("b") for language in ("en", "zh", "fr")] == ["Bé", "乙", "Bé"]
+    assert graph.in_language("zh").relation_label("r") == "友"
+    assert graph.in_language("zh").relation_label("h") == "h"
     assert graph.aliases("b") == ("B",)
-    assert graph.aliases("b", "zh") == ()
+    assert graph.in_language("zh").aliases("b") == ()
 
 
 def test_what_is_unknown_has_no_facts():

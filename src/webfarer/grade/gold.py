@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from webfarer.graph.graph import KnowledgeGraph, Language, Node
+from webfarer.graph.graph import KnowledgeGraph, Node
 from webfarer.graph.text import number_text, value_text
 from webfarer.types import Answer
 
 
-def gold_answer(graph: KnowledgeGraph, node: Node | int, language: Language = "en") -> Answer:
+def gold_answer(graph: KnowledgeGraph, node: Node | int) -> Answer:
     """The answer that an entity, a literal or a count is.
 
     An entity is accepted by its label and its aliases in the language. Aliases that are one
@@ -18,11 +18,11 @@ def gold_answer(graph: KnowledgeGraph, node: Node | int, language: Language = "e
     if isinstance(node, int):
         return Answer(text=number_text(float(node)), kind="number")
     if not isinstance(node, str):
-        return Answer(text=value_text(node, language), kind=node.kind)
-    label = graph.label(node, language)
+        return Answer(text=value_text(node, graph.language), kind=node.kind)
+    label = graph.label(node)
     seen = {label.strip()}
     aliases: list[str] = []
-    for alias in graph.aliases(node, language):
+    for alias in graph.aliases(node):
         alias = alias.strip()
         if alias not in seen and len(alias) >= 2 and any(c.isalnum() for c in alias):
             seen.add(alias)

@@ -16,7 +16,8 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -49,13 +50,14 @@ class Reading:
     notes: dict[str, int] = field(default_factory=dict)
 
 
-def load(folder: Path, name: str | None = None) -> KnowledgeGraph:
+def load(folder: Path, name: str | None = None, language: str | None = None) -> KnowledgeGraph:
     """The graph in the folder; its name is the folder's unless one is given. Raises as `read`."""
-    return read(folder, name).graph
+    return read(folder, name, language).graph
 
 
-def read(folder: Path, name: str | None = None) -> Reading:
-    """The graph in the folder, with notes.
+def read(folder: Path, name: str | None = None, language: str | None = None) -> Reading:
+    """The graph in the folder, with notes; read in the language that most of its entities have a
+    label in (English, of equals) unless one is given.
 
     Raises BadInput, one line with file and line number, where a file is missing or is not UTF-8, a
     line is not what the form wants, an id is given twice or is unknown, or there are no facts.
@@ -71,13 +73,24 @@ def read(folder: Path, name: str | None = None) -> Reading:
     if not facts:
         raise BadInput(f"{folder / 'triples.tsv'}: the graph has no facts; give it at least one")
     graph = KnowledgeGraph(
-        name or folder.resolve().name, entities.values(), relations.values(), facts
+        name or folder.resolve().name,
+        entities.values(),
+        relations.values(),
+        facts,
+        language or _commonest_language(entities.values()),
     )
     notes["facts given twice, dropped"] = len(facts) - len(graph.facts)
     notes["types that no entity describes, named by their id"] = sum(
         kind not in entities for kind in graph.types
     )
     return Reading(graph, {reason: count for reason, count in sorted(notes.items()) if count})
+
+
+def _commonest_language(entities: Iterable[Entity]) -> str:
+    times = Counter({"en": 0})
+    for entity in entities:
+        times.update(entity.labels.keys())
+    return times.most_common(1)[0][0]
 
 
 def save(graph: KnowledgeGraph, folder: Path) -> None:

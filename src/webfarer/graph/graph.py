@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, NamedTuple, TypeVar
@@ -65,6 +66,9 @@ class KnowledgeGraph:
     Order is that of the input, and nothing depends on hashing: the same input gives the same
     graph. Raises ValueError on a fact whose subject, relation or entity object is unknown, and on
     an id that two entities or two relations share.
+
+    `language` is the one in which it is read: labels, pages, questions and answers are in it where
+    nothing else is said. It is no part of what the graph says, nor of its hash.
     """
 
     def __init__(
@@ -73,8 +77,10 @@ class KnowledgeGraph:
         entities: Iterable[Entity],
         relations: Iterable[Relation],
         facts: Iterable[Fact],
+        language: Language = "en",
     ) -> None:
         self.name = name
+        self.language = language
         self.entities: dict[str, Entity] = _by_id(entities)
         self.relations: dict[str, Relation] = _by_id(relations)
         self.facts: tuple[Fact, ...] = tuple(dict.fromkeys(facts))
@@ -162,21 +168,29 @@ class KnowledgeGraph:
         """The type ids in use, in order of first use."""
         return list(self._of_type)
 
-    def label(self, entity: str, language: Language = "en") -> str:
-        """The entity's label in the language; else in English; else its id."""
+    def in_language(self, language: Language) -> KnowledgeGraph:
+        """The same graph, read in another language; nothing is copied."""
+        other = copy(self)
+        other.language = language
+        return other
+
+    def label(self, entity: str) -> str:
+        """The entity's label in the graph's language; else in English; else its id."""
         labels = self.entities[entity].labels
-        return labels.get(language) or labels.get("en") or entity
+        return labels.get(self.language) or labels.get("en") or entity
 
-    def aliases(self, entity: str, language: Language = "en") -> tuple[str, ...]:
-        return self.entities[entity].aliases.get(language, ())
+    def aliases(self, entity: str) -> tuple[str, ...]:
+        """The entity's other names in the graph's language."""
+        return self.entities[entity].aliases.get(self.language, ())
 
-    def type_label(self, kind: str, language: Language = "en") -> str:
+    def type_label(self, kind: str) -> str:
         """A type's name: the label of the entity of that id where there is one, else the id."""
-        return self.label(kind, language) if kind in self.entities else kind
+        return self.label(kind) if kind in self.entities else kind
 
-    def relation_label(self, relation: str, language: Language = "en") -> str:
+    def relation_label(self, relation: str) -> str:
+        """The relation's label in the graph's language; else in English; else its id."""
         labels = self.relations[relation].labels
-        return labels.get(language) or labels.get("en") or relation
+        return labels.get(self.language) or labels.get("en") or relation
 
     def restricted(self, name: str, keep: Callable[[Fact], bool]) -> KnowledgeGraph:
         """The same entities and relations with only the facts that `keep` accepts."""
@@ -185,6 +199,7 @@ class KnowledgeGraph:
             self.entities.values(),
             self.relations.values(),
             (fact for fact in self.facts if keep(fact)),
+            self.language,
         )
 
     @cached_property

@@ -22,9 +22,9 @@ def value_text(value: Value, language: str = "en") -> str:
     return f"{number_text(value.value)} {value.unit}".rstrip()
 
 
-def node_text(graph: KnowledgeGraph, node: Node, language: str = "en") -> str:
-    """An entity's label, or a literal as `value_text` writes it."""
-    return graph.label(node, language) if isinstance(node, str) else value_text(node, language)
+def node_text(graph: KnowledgeGraph, node: Node) -> str:
+    """An entity's label, or a literal as `value_text` writes it, in the graph's language."""
+    return graph.label(node) if isinstance(node, str) else value_text(node, graph.language)
 
 
 def number_text(number: float) -> str:

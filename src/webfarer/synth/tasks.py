@@ -192,6 +192,7 @@ def _task(
         question=draft.question,
         answers=(gold_answer(source.graph, draft.answer),),
         query=draft.query,
+        language=source.graph.language,
         level=level,
         hops=len(draft.facts),
         split=split,

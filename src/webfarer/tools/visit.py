@@ -42,6 +42,7 @@ _SAID: dict[PageStatus, str] = {
     "empty": "There is nothing on this page.",
     "unloadable": "This page would not load.",
     "refused": "This address may not be opened.",
+    "not_archived": "This page is not in the archive.",
 }
 
 

@@ -33,6 +33,7 @@ ObservationKind = Literal[
     "empty",  # a page or a search with nothing in it
     "unloadable",  # a page that will not load after its retries
     "refused",  # an address the agent may not fetch
+    "not_archived",  # a page that a frozen web never recorded
     "unknown_tool",  # the call named no known tool
     "bad_arguments",  # the tool's schema does not accept the arguments
 ]

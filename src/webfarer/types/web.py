@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
-PageStatus = Literal["ok", "not_found", "empty", "unloadable", "refused"]
+PageStatus = Literal["ok", "not_found", "empty", "unloadable", "refused", "not_archived"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class Page:
     """One fetched page, as markdown.
 
     `status` is what the web said: anything but "ok" is an observation for the agent (a 404, an
-    empty page), not a failure of ours. `sha256` is that of the markdown text.
+    empty page), not a failure of ours. "not_archived" is what a frozen web says of a page that was
+    never recorded: it is not fetched. `sha256` is that of the markdown text.
     """
 
     url: str

@@ -40,7 +40,6 @@ class Addresses(Protocol):
     """What an article needs to know of its site."""
 
     graph: KnowledgeGraph
-    language: str
     chrome: Chrome
 
     def path_of(self, entity: str) -> str: ...
@@ -60,9 +59,9 @@ class _Article:
     def __init__(self, site: Addresses, entity: str) -> None:
         self.site = site
         self.graph = site.graph
-        self.language = site.language
+        self.language = site.graph.language
         self.entity = entity
-        self.label = self.graph.label(entity, self.language)
+        self.label = self.graph.label(entity)
         self.facts = grouped((f.relation, f.object) for f in self.graph.facts_of(entity))
         self.inverse = grouped((f.relation, f.subject) for f in self.graph.facts_to(entity))
 
@@ -73,7 +72,7 @@ class _Article:
         rng = random_for("prose", self.graph.name, self.entity)
         rng.shuffle(prose)
         early = rng.randint(1, 3)
-        aliases = self.graph.aliases(self.entity, self.language)
+        aliases = self.graph.aliases(self.entity)
         return Document(
             url=self.site.path_of(self.entity),
             title=self.site.title_of(self.entity),
@@ -84,7 +83,7 @@ class _Article:
             sections=(*self._about(), *self._prose(prose[early:]), *self._lists()),
             see_also=self._see_also(),
             categories=tuple(
-                Run(capitalised(self.graph.type_label(kind, self.language)),
+                Run(capitalised(self.graph.type_label(kind)),
                     self.site.category_path(kind))
                 for kind in entity.types
             ),
@@ -127,7 +126,7 @@ class _Article:
     def _kind(self, types: Sequence[str]) -> str:
         """The first type that has a name; an id that stands for itself says nothing."""
         for kind in types:
-            label = self.graph.type_label(kind, self.language)
+            label = self.graph.type_label(kind)
             if label != kind or not any(char.isdigit() for char in kind):
                 return label
         return ""
@@ -155,7 +154,7 @@ class _Article:
         if known:
             draw = seed_for("sentence", self.graph.name, self.entity, relation, number)
             return known[draw % len(known)]
-        label = self.graph.relation_label(relation, self.language).replace("{", "").strip()
+        label = self.graph.relation_label(relation).replace("{", "").strip()
         if _PREPOSITION.search(label):
             return "{s}: " + label + " {o}."
         noun = plural(label) if many else label
@@ -193,7 +192,7 @@ class _Article:
         shown = [self._run(value) for value in values[:BOX_CAP]]
         if len(values) > BOX_CAP:
             shown.append(Run(f"all {len(values)}", self._rest(relation, inverse=False)))
-        return InfoRow(capitalised(self.graph.relation_label(relation, self.language)),
+        return InfoRow(capitalised(self.graph.relation_label(relation)),
                        tuple(shown))  # fmt: skip
 
     def _lists(self) -> Iterator[Section]:
@@ -203,7 +202,7 @@ class _Article:
             if len(subjects) > LIST_CAP:
                 link = Run(f"All {len(subjects)} entries", self._rest(relation, inverse=True))
                 blocks.append(Paragraph((link,)))
-            yield Section(inverse_heading(self.graph, relation, self.language), tuple(blocks))
+            yield Section(inverse_heading(self.graph, relation), tuple(blocks))
 
     def _see_also(self) -> Runs:
         near = [v for values in self.facts.values() for v in values if isinstance(v, str)]
@@ -216,17 +215,17 @@ class _Article:
 
     def _run(self, node: Node) -> Run:
         if isinstance(node, str):
-            return Run(self.graph.label(node, self.language), self.site.path_of(node))
+            return Run(self.graph.label(node), self.site.path_of(node))
         return Run(value_text(node, self.language))
 
     def _rest(self, relation: str, inverse: bool) -> str:
         return self.site.list_address(relation, self.entity, inverse).path
 
 
-def inverse_heading(graph: KnowledgeGraph, relation: str, language: str) -> str:
+def inverse_heading(graph: KnowledgeGraph, relation: str) -> str:
     """What heads the list of a relation's subjects on an object's page."""
-    known = graph.relations[relation].inverse.get(language)
-    return capitalised(known or f"{graph.relation_label(relation, language)} of")
+    known = graph.relations[relation].inverse.get(graph.language)
+    return capitalised(known or f"{graph.relation_label(relation)} of")
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:

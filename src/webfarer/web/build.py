@@ -33,31 +33,24 @@ class Site:
     last three have 50 entries a page. `host` may hold "{name}" for the graph's name.
     """
 
-    def __init__(
-        self, graph: KnowledgeGraph, host: str = "https://{name}.example", language: str = "en"
-    ) -> None:
+    def __init__(self, graph: KnowledgeGraph, host: str = "https://{name}.example") -> None:
         self.graph = graph
-        self.language = language
         slug = plain_slugs([("", graph.name)])[""].encode("ascii", "ignore").decode()
         self.base = host.format(name=slug or "world").rstrip("/").lower()
         self.host = self.base.partition("://")[2]
         self.title = f"{graph.name.replace('-', ' ').title()} Encyclopedia"
-        self._names = wiki_names(
-            (id, graph.label(id, language), self._type_of(id)) for id in graph.entities
-        )
+        self._names = wiki_names((id, graph.label(id), self._type_of(id)) for id in graph.entities)
         self._entity_at = {name.slug: id for id, name in self._names.items()}
-        self._types = plain_slugs((id, graph.type_label(id, language)) for id in graph.types)
+        self._types = plain_slugs((id, graph.type_label(id)) for id in graph.types)
         self._type_at = {slug: id for id, slug in self._types.items()}
-        self._relations = plain_slugs(
-            (id, graph.relation_label(id, language)) for id in graph.relations
-        )
+        self._relations = plain_slugs((id, graph.relation_label(id)) for id in graph.relations)
         self._relation_at = {slug: id for id, slug in self._relations.items()}
         self._paths = {id: Address(("wiki", name.slug)).path for id, name in self._names.items()}
         self.chrome = self._chrome()
 
     def _type_of(self, entity: str) -> str:
         types = self.graph.entities[entity].types
-        return self.graph.type_label(types[0], self.language) if types else "entry"
+        return self.graph.type_label(types[0]) if types else "entry"
 
     def _chrome(self) -> Chrome:
         degree = {id: len(self.graph.facts_to(id)) for id in self.graph.entities}
@@ -175,7 +168,7 @@ class Site:
         )
 
     def _category_item(self, kind: str) -> tuple[Run, ...]:
-        label = capitalised(self.graph.type_label(kind, self.language))
+        label = capitalised(self.graph.type_label(kind))
         return Run(label, self.category_path(kind)), Run(f" ({len(self.graph.of_type(kind)):,})")
 
     def _categories(self, address: Address) -> Document | None:
@@ -183,7 +176,7 @@ class Site:
         return self._paged(address, "Categories", f"There are {len(items):,} categories.", items)
 
     def _category(self, address: Address, kind: str) -> Document | None:
-        label = self.graph.type_label(kind, self.language)
+        label = self.graph.type_label(kind)
         items = [(self._run(id),) for id in self.graph.of_type(kind)]
         lead = f"The category {label} has {_entries(len(items))}."
         return self._paged(address, f"Category: {capitalised(label)}", lead, items)
@@ -200,10 +193,10 @@ class Site:
         )
         if not ends:
             return None
-        name, label = self._label(entity), self.graph.relation_label(relation, self.language)
+        name, label = self._label(entity), self.graph.relation_label(relation)
         items = [(self._run(end),) for end in ends]
         if inverse:
-            heading = inverse_heading(self.graph, relation, self.language)
+            heading = inverse_heading(self.graph, relation)
             lead = f"{_entries(len(items))} with {name} as {label}:"
         else:
             heading = capitalised(label)
@@ -236,12 +229,12 @@ class Site:
 
     def _run(self, node: Node) -> Run:
         return Run(
-            node_text(self.graph, node, self.language),
+            node_text(self.graph, node),
             self._paths[node] if isinstance(node, str) else None,
         )
 
     def _label(self, entity: str) -> str:
-        return self.graph.label(entity, self.language)
+        return self.graph.label(entity)
 
 
 def _pages(entries: int) -> int:

@@ -26,12 +26,11 @@ class GraphWeb:
         self,
         graph: KnowledgeGraph,
         host: str = "https://{name}.example",
-        language: str = "en",
         cache: int = 4096,
     ) -> None:
         self.name = graph.name
         self.graph = graph
-        self.site = Site(graph, host, language)
+        self.site = Site(graph, host)
         self._lock = Lock()
         self._kept = lru_cache(maxsize=cache)(self._load)
 
@@ -52,7 +51,7 @@ class GraphWeb:
     def html(self, url: str) -> str | None:
         """The HTML that a server would send for the URL; None where it has no page."""
         document = self.site.document(url)
-        return None if document is None else render(document, self.site.language)
+        return None if document is None else render(document, self.graph.language)
 
     async def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """At most k hits for each query. Raises FailureError where the index cannot be read."""
