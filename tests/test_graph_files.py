@@ -178,7 +178,7 @@ def write(folder, **files):
 def test_the_published_form(tmp_path):
     reading = read(write(tmp_path, triples="\ufeffQ1\tP1\tQ2\r\n\r\nQ1\tP1\tQ2\r\n"))
     assert reading.graph.facts == (Fact("Q1", "P1", "Q2"),)
-    assert reading.graph.label("Q2", "zh") == "Two"
+    assert reading.graph.in_language("zh").label("Q2") == "Two"
     assert reading.graph.entities["Q2"].labels == {"en": "Two"}
     assert reading.notes == {"facts given twice, dropped": 1}
 
@@ -299,7 +299,7 @@ def test_the_wikidata_excerpt(tmp_path):
     graph = reading.graph
     assert (len(graph.entities), len(graph.relations), len(graph.facts)) == (5975, 71, 45960)
     assert graph.name == "wikidata"
-    assert graph.label("Q5", "zh") == "人類"
+    assert graph.in_language("zh").label("Q5") == "人類"
     assert "United States" in graph.label("Q30")
     assert sum(not graph.degree(name) for name in graph.entities) == 1034
     assert reading.notes["types that no entity describes, named by their id"] == 57
