@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from webfarer.algo.aggregate import weighted_sum
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -26,9 +28,5 @@ def nll(
         raise ValueError(
             f"logprobs_BT is {tuple(logprobs_BT.shape)}, mask_BT {tuple(mask_BT.shape)}"
         )
-    share_BT = mask_BT.to(logprobs_BT.dtype)
-    if weight_B is not None:
-        share_BT = share_BT * weight_B[:, None]
-    # Where the mask is 0 a log-probability may be anything, -inf included: 0 x -inf is not 0.
-    kept_BT = logprobs_BT.masked_fill(mask_BT == 0, 0.0)
-    return -(share_BT * kept_BT).sum(), share_BT.sum()
+    w_B = logprobs_BT.new_ones(len(logprobs_BT)) if weight_B is None else weight_B
+    return weighted_sum(-logprobs_BT, mask_BT, w_B)

@@ -1,0 +1,292 @@
+"""The algorithms against numbers worked by hand, finite differences and one another."""
+
+import math
+import random
+
+import pytest
+import torch
+
+from webfarer.algo import (
+    ALGORITHMS,
+    Clip,
+    Outcome,
+    duplicate,
+    duplicate_by_spread,
+    first,
+    gae,
+    generalised,
+    group_mean,
+    keep_all,
+    keep_spread,
+    kl,
+    overlong_filtered,
+    sequence_mean,
+    soft_overlong,
+    surrogate,
+    token_mean,
+    truncated_importance,
+    value_loss,
+    weighted_sum,
+    within_batch,
+    within_group,
+)
+
+CLIP = Clip(0.2, 0.28)
+
+
+def logs(*ratios):
+    return torch.tensor([[math.log(ratio) for ratio in ratios]], dtype=torch.float64)
+
+
+def old(n):
+    return torch.zeros(1, n, dtype=torch.float64)
+
+
+def test_surrogate_by_hand():
+    # Bounds 0.8 and 1.28. With A = 2: ratio 1.5 counts as 1.28, 0.5 as 0.5 (the lesser), 1.1 as it
+    # is. With A = -2: ratio 0.5 counts as 0.8, 1.5 as 1.5.
+    ratios = logs(1.5, 0.5, 1.1, 0.5, 1.5)
+    advantages = torch.tensor([[2.0, 2.0, 2.0, -2.0, -2.0]], dtype=torch.float64)
+    found = surrogate(ratios, old(5), advantages, torch.ones(1, 5), CLIP)
+    assert found.loss_BT[0].tolist() == pytest.approx([-2.56, -1.0, -2.2, 1.6, 3.0])
+    assert found.held_high_BT[0].tolist() == [True, False, False, False, False]
+    assert found.held_low_BT[0].tolist() == [False, False, False, True, False]
+
+
+def test_importance_is_a_weight_of_its_own():
+    # exp(old - engine) is 1.5 and, cut at 2, 2; the ratio new / old is 1.1: -1.1 x 1.5, -1.1 x 2.
+    before, engine = logs(1.5, 8.0), logs(1.0, 1.0)
+    weight = truncated_importance(before, engine, torch.ones(1, 2), cap=2.0)
+    assert weight[0].tolist() == pytest.approx([1.5, 2.0])
+    new = before + math.log(1.1)
+    found = surrogate(new, before, torch.ones(1, 2), torch.ones(1, 2), CLIP, weight)
+    assert found.loss_BT[0].tolist() == pytest.approx([-1.65, -2.2])
+
+
+def test_a_clipped_token_has_no_gradient_and_an_observation_exactly_none():
+    new = logs(1.5, 1.1, 1.1).requires_grad_()
+    mask = torch.tensor([[1, 1, 0]])
+    before = torch.tensor([[0.0, 0.0, -math.inf]], dtype=torch.float64)  # of no use where masked
+    found = surrogate(new, before, torch.ones(1, 3), mask, CLIP)
+    found.loss_BT.sum().backward()
+    assert new.grad[0].tolist() == pytest.approx([0.0, -1.1, 0.0])
+    assert found.loss_BT[0, 2] == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_gradients_are_those_of_finite_differences(seed):
+    generator = torch.Generator().manual_seed(seed)
+    new = torch.randn(3, 4, generator=generator, dtype=torch.float64) * 0.2
+    before = torch.randn(3, 4, generator=generator, dtype=torch.float64) * 0.2
+    advantages = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+    mask = (torch.rand(3, 4, generator=generator) < 0.7).int()
+    mask[:, 0] = 1
+    reference = torch.randn(3, 4, generator=generator, dtype=torch.float64)
+
+    def loss(x):
+        terms = surrogate(x, before, advantages, mask, CLIP).loss_BT + 0.1 * kl(x, reference, mask)
+        total, count = weighted_sum(terms, mask, torch.tensor([1.0, 2.0, 0.5]))
+        return total / count
+
+    assert torch.autograd.gradcheck(loss, (new.requires_grad_(),))
+
+
+def test_bounds_and_shapes_that_make_no_sense_are_refused():
+    with pytest.raises(ValueError, match="ratio"):
+        surrogate(old(2), old(2), old(2), old(2), Clip(1.5, 0.2))
+    with pytest.raises(ValueError, match="shapes"):
+        surrogate(old(2), old(3), old(2), old(2), CLIP)
+    with pytest.raises(ValueError, match="cap"):
+        truncated_importance(old(2), old(2), old(2), 0.5)
+
+
+# Aggregation: two groups; a sequence of 1 token with loss 6, one of 3 tokens with loss 2, and alone
+# in the second group one of 2 tokens with loss 1.
+
+LOSS = torch.tensor([[6.0, 9.0, 9.0], [2.0, 2.0, 2.0], [1.0, 1.0, 9.0]])
+MASK = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 0]])
+GROUP = torch.tensor([0, 0, 1])
+ONES = torch.ones(3)
+
+
+def mean(aggregate, loss=LOSS, mask=MASK, weight=ONES, group=GROUP):
+    total, count = weighted_sum(loss, mask, aggregate(mask.sum(1), weight, group))
+    return (total / count).item()
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "by_hand"),
+    [
+        (sequence_mean, (6 + 2 + 1) / 3),
+        (group_mean, ((6 + 3 * 2) / 4 + 1) / 2),
+        (token_mean, (6 + 3 * 2 + 2 * 1) / 6),
+    ],
+)
+def test_aggregation_by_hand(aggregate, by_hand):
+    assert mean(aggregate) == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("aggregate", [sequence_mean, group_mean, token_mean])
+def test_micro_batches_order_and_padding_change_nothing(aggregate):
+    w = aggregate(MASK.sum(1), ONES, GROUP)
+    halves = [weighted_sum(LOSS[r], MASK[r], w[r]) for r in ([0, 2], [1])]  # splits a group
+    apart = sum(h[0] for h in halves) / sum(h[1] for h in halves)
+    assert apart.item() == pytest.approx(mean(aggregate))
+    order = [2, 0, 1]
+    assert mean(aggregate, LOSS[order], MASK[order], ONES, GROUP[order]) == pytest.approx(
+        mean(aggregate)
+    )
+    wide = torch.nn.functional.pad(LOSS, (0, 2), value=math.inf)
+    assert mean(aggregate, wide, torch.nn.functional.pad(MASK, (0, 2))) == pytest.approx(
+        mean(aggregate)
+    )
+
+
+@pytest.mark.parametrize("aggregate", [sequence_mean, group_mean, token_mean])
+def test_copies_of_a_group_are_its_weight(aggregate):
+    """A user of WebSailor pointed out that copying is reweighting; so it is where the copies share
+    a mini-batch and the weight is in the sum and in what it is divided by."""
+    copied = [0, 1, 0, 1, 2]
+    with_copies = mean(
+        aggregate, LOSS[copied], MASK[copied], torch.ones(5), torch.tensor([0, 0, 2, 2, 1])
+    )
+    weight = torch.tensor([2.0, 2.0, 1.0])
+    assert mean(aggregate, weight=weight) == pytest.approx(with_copies)
+    # Where the weight is in the sum alone, it is another loss:
+    w = aggregate(MASK.sum(1), weight, GROUP)
+    _, count = weighted_sum(LOSS, MASK, aggregate(MASK.sum(1), ONES, GROUP))
+    assert (weighted_sum(LOSS, MASK, w)[0] / count).item() != pytest.approx(with_copies)
+
+
+def test_copies_in_a_mini_batch_of_their_own_are_not_a_weight():
+    """One step on {a, b, a} and a step on {a, b} followed by one on {a} end elsewhere."""
+
+    def descend(batches):
+        x = 1.0  # one parameter; the loss of a is (x - 3)^2, that of b (x + 1)^2
+        for batch in batches:
+            x -= 0.1 * sum(2 * (x - goal) for goal in batch) / len(batch)
+        return x
+
+    assert descend([[3, -1, 3]]) != pytest.approx(descend([[3, -1], [3]]))
+
+
+# Advantages
+
+
+def test_within_group_by_hand():
+    # Rewards 1, 0, 0, 1: mean 0.5, sample deviation sqrt(1/3). The third group is of one.
+    rewards = torch.tensor([1.0, 0.0, 0.0, 1.0, 0.3, 0.3, 0.7], dtype=torch.float64)
+    groups = torch.tensor([0, 0, 0, 0, 1, 1, 2])
+    mask = torch.ones(7, 2)
+    mask[:, 1] = 0
+    found, returns = within_group(rewards, groups, mask)
+    unit = 0.5 / (math.sqrt(1 / 3) + 1e-6)
+    assert found[:, 0].tolist() == pytest.approx([unit, -unit, -unit, unit, 0, 0, 0])
+    assert found[:, 1].tolist() == [0] * 7
+    assert returns is None
+
+
+def test_within_batch_by_hand():
+    rewards = torch.tensor([1.0, 1.0, 0.0], dtype=torch.float64)
+    found, _ = within_batch(rewards, torch.tensor([0, 0, 1]), torch.ones(3, 1))
+    # Mean 2/3, sample deviation sqrt(1/3): a group without variance pushes all the same.
+    high = (1 / 3) / (math.sqrt(1 / 3) + 1e-6)
+    assert found[:, 0].tolist() == pytest.approx([high, high, -2 * high])
+
+
+@pytest.mark.parametrize("advantage", [within_group, within_batch])
+def test_a_reward_that_is_no_number_is_refused(advantage):
+    with pytest.raises(ValueError, match="reward"):
+        advantage(torch.tensor([1.0, math.nan]), torch.zeros(2), torch.ones(2, 1), None)
+
+
+def test_gae_by_hand_goes_over_the_tokens_of_the_policy_alone():
+    # Policy tokens at 0, 1 and 3 with values 0.5, 0.2, 0.1; an observation at 2, whose value is
+    # nonsense. gamma 0.9, lambda 0.5, reward 1 at the end.
+    # t = 3: 1 - 0.1 = 0.9.  t = 1: 0.9 x 0.1 - 0.2 + 0.45 x 0.9 = 0.295.
+    # t = 0: 0.9 x 0.2 - 0.5 + 0.45 x 0.295 = -0.18725.
+    values = torch.tensor([[0.5, 0.2, 99.0, 0.1, 7.0]], dtype=torch.float64)
+    mask = torch.tensor([[1, 1, 0, 1, 0]])
+    found = gae(torch.ones(1, dtype=torch.float64), values, mask, 0.9, 0.5)
+    assert found[0].tolist() == pytest.approx([-0.18725, 0.295, 0, 0.9, 0])
+
+
+def test_gae_without_discount_is_reward_minus_value():
+    values = torch.tensor([[0.5, 0.2], [0.0, 0.4]])
+    found = gae(torch.tensor([1.0, 0.0]), values, torch.ones(2, 2), 1.0, 1.0)
+    assert found.tolist() == [pytest.approx([0.5, 0.8]), pytest.approx([0.0, -0.4])]
+
+
+def test_generalised_advantages_are_normalised_and_returns_are_not():
+    values = torch.tensor([[0.5, 0.2, 9.0], [0.0, 0.4, 9.0]])
+    mask = torch.tensor([[1, 1, 0], [1, 1, 0]])
+    found, returns = generalised()(torch.tensor([1.0, 0.0]), torch.tensor([0, 1]), mask, values)
+    assert returns.tolist() == [[1, 1, 0], [0, 0, 0]]
+    kept = found[mask != 0]
+    assert kept.mean().item() == pytest.approx(0, abs=1e-6)
+    assert kept.std().item() == pytest.approx(1, abs=1e-4)
+    assert found[:, 2].tolist() == [0, 0]
+    with pytest.raises(ValueError, match="value head"):
+        generalised()(torch.ones(1), torch.zeros(1), torch.ones(1, 1), None)
+
+
+# Selection
+
+OUTCOMES = [Outcome(4, 4), Outcome(1, 4), Outcome(0, 4), Outcome(2, 4), Outcome(0, 0)]
+
+
+def test_selection_by_hand():
+    rng = random.Random(0)
+    assert keep_all(OUTCOMES, rng) == (1, 1, 1, 1, 0)
+    assert keep_spread(OUTCOMES, rng) == (0, 1, 0, 1, 0)
+    assert first(1, OUTCOMES) == (1,)
+    assert first(5, OUTCOMES) == (1, 3)
+    assert [outcome.spread for outcome in OUTCOMES] == [0, 0.1875, 0, 0.25, 0]
+
+
+@pytest.mark.parametrize("select", [duplicate, duplicate_by_spread])
+def test_duplicates_fill_the_batch_with_what_has_a_spread(select):
+    counts = [select(OUTCOMES, random.Random(seed)) for seed in range(2000)]
+    assert all(sum(each) == 5 and each[0] == each[2] == each[4] == 0 for each in counts)
+    assert all(each[1] >= 1 and each[3] >= 1 for each in counts)
+    share = sum(each[3] - 1 for each in counts) / (3 * 2000)
+    # Of the copies, the even group gets 1/2 at random and 0.25 / 0.4375 = 4/7 by spread.
+    assert share == pytest.approx(0.5 if select is duplicate else 4 / 7, abs=0.02)
+
+
+@pytest.mark.parametrize("select", [duplicate, duplicate_by_spread, keep_spread])
+def test_where_no_group_has_a_spread_none_is_selected(select):
+    assert select([Outcome(4, 4), Outcome(0, 4)], random.Random(0)) == (0, 0)
+
+
+# Shaping, penalties, the table
+
+
+def test_soft_overlong_by_hand():
+    # DAPO, equation 13, with a limit of 20 and a margin of 4: nothing to 16, -1/4 a token after.
+    assert [soft_overlong(n, 20, 4) for n in (1, 16, 17, 18, 20, 30)] == [0, 0, -0.25, -0.5, -1, -1]
+    with pytest.raises(ValueError, match="margin"):
+        soft_overlong(1, 20, 0)
+    assert overlong_filtered("token_limit")
+    assert not overlong_filtered("turn_limit")
+
+
+def test_kl_by_hand_is_never_negative():
+    # d = log 2 and log 1/2: 2 - log 2 - 1 and 0.5 + log 2 - 1.
+    found = kl(old(3), logs(2.0, 0.5, 7.0), torch.tensor([[1, 1, 0]]))
+    assert found[0].tolist() == pytest.approx([1 - math.log(2), math.log(2) - 0.5, 0])
+
+
+def test_value_loss_by_hand():
+    # Returns 1. Value 0.9 from 0.2 is held at 0.4, and (0.4 - 1)^2 / 2 is the worse; 0.3 is not.
+    values, before = torch.tensor([[0.9, 0.3, 5.0]]), torch.tensor([[0.2, 0.2, 0.2]])
+    found = value_loss(values, before, torch.ones(1, 3), torch.tensor([[1, 1, 0]]), 0.2)
+    assert found[0].tolist() == pytest.approx([0.18, 0.245, 0])
+
+
+def test_the_table():
+    assert set(ALGORITHMS) == {"ppo", "grpo", "dapo", "dupo"}
+    dapo, dupo = ALGORITHMS["dapo"], ALGORITHMS["dupo"]
+    assert dapo.clip == dupo.clip == Clip(0.2, 0.28)
+    assert [name for name, row in ALGORITHMS.items() if row.critic] == ["ppo"]
+    assert [name for name, row in ALGORITHMS.items() if row.refill] == ["dapo"]
