@@ -122,6 +122,48 @@ class SftSettings(Record):
     valid_checks: int = Field(default=4, ge=0)
 
 
+class RlSettings(Record):
+    """Everything about a reinforcement-learning run. The defaults suit a model of about 1 M
+    parameters; `webfarer.recipes` has those of the papers.
+
+    A step makes `group` attempts at each of `tasks` tasks, at temperature 1, and `mini_batches`
+    updates. `importance_cap` bounds the weight old / engine (None: no such weight); `kl` weighs the
+    distance to the first weights (0: none is kept). `rounds` bounds dynamic sampling: after so many
+    lots of tasks the step goes on with what there is. `margin` is that of the soft overlong
+    punishment, in tokens. `as_weights`: DUPO's copies are weights instead. `partly_solved` is the
+    share of a step's tasks drawn again from those that some attempts solved and others did not.
+    `levels_by_step` is a curriculum: from that step on, tasks of up to that level. `micro_tokens`
+    is the longest packed row of a forward pass. The mean gap between the engine's and the trainer's
+    log-probabilities is said aloud above `gap_alarm` (nats). A step is kept every
+    `checkpoint_every`, scored every `eval_every` (0: never) and written out for people to read
+    every `show_every` (0: never).
+    """
+
+    algorithm: Literal["ppo", "grpo", "dapo", "dupo"] = "dupo"
+    steps: Positive = 60
+    tasks: Positive = 16
+    group: int = Field(default=8, ge=2)
+    mini_batches: Positive = 1
+    learning_rate: float = Field(default=3e-4, gt=0)
+    warmup: Whole = 2
+    weight_decay: float = Field(default=0.0, ge=0)
+    betas: tuple[float, float] = (0.9, 0.95)
+    clip: float = Field(default=1.0, gt=0)
+    importance_cap: float | None = Field(default=2.0, ge=1)
+    kl: float = Field(default=0.0, ge=0)
+    rounds: Positive = 4
+    margin: Positive = 256
+    as_weights: bool = True
+    partly_solved: Share = 0.0
+    levels_by_step: tuple[tuple[Whole, Level], ...] = ()
+    micro_tokens: int = Field(default=8192, ge=2)
+    precision: Literal["float32", "bf16"] = "float32"
+    gap_alarm: float = Field(default=0.1, gt=0)
+    checkpoint_every: Positive = 10
+    eval_every: Whole = 10
+    show_every: Whole = 20
+
+
 class EvalSettings(Record):
     """Which levels of the test tasks are scored, with how many samples beside the greedy attempt;
     `k` is that of pass@k and cons@k."""

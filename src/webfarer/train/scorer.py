@@ -1,0 +1,85 @@
+"""Log-probabilities of chosen tokens without ever holding all logits, and values beside them.
+
+With a vocabulary of 152,000 the logits of 32,000 tokens are 19 GB in float32. The last hidden
+states are computed once; the output layer and its log-probabilities a chunk at a time, and again in
+the backward pass (Chen et al. 2016), so that a chunk is all that is held. Where a family does more
+to its logits than its output layer (a cap, a scale), its own forward pass is used instead: which of
+the two is right is tried, not guessed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812 - its name everywhere
+from torch.utils.checkpoint import checkpoint
+
+from webfarer.train.attention import Way, logprobs
+from webfarer.train.pack import Packed, collate
+from webfarer.types import BadInput, Segment
+
+_CHUNK_LOGITS = 1 << 25  # 134 MB in float32
+
+
+class Scorer:
+    """Scores packed rows with a model; `way` is how it attends (`attention.choose_way`)."""
+
+    def __init__(self, model: nn.Module, way: Way) -> None:
+        self.model = model
+        self._way: Way = way
+        self._head: nn.Module = model.get_output_embeddings()  # pyright: ignore
+        self._body: nn.Module = getattr(model, "base_model", model)
+        config: Any = model.config
+        self._rows = max(1, _CHUNK_LOGITS // config.get_text_config().vocab_size)
+        self._split = way != "apart" and self._agrees()
+
+    def logprobs(self, row: Packed) -> Tensor:
+        """Those of the row's trained tokens, float32, shape N."""
+        if not self._split:
+            return logprobs(self.model, row, self._way)
+        return self.of_hidden(self.hidden(row), row.targets_N)
+
+    def hidden(self, row: Packed) -> Tensor:
+        """The last hidden states at the places that predict trained tokens, shape N, H. Raises
+        BadInput for a model whose hidden states do not give its logits."""
+        if not self._split:
+            raise BadInput("a value head needs a model whose output layer is all that follows it")
+        extra = {"cu_seq_lens_q": row.bounds} if self._way == "documents" else {}
+        out = self._body(
+            input_ids=row.tokens_T[None], position_ids=row.positions_T[None], use_cache=False,
+            **extra,
+        )  # fmt: skip
+        return out.last_hidden_state[0, row.predict_N]
+
+    def of_hidden(self, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
+        """The log-probabilities of the tokens after these hidden states, float32, shape N."""
+        chunks = zip(hidden_NH.split(self._rows), targets_N.split(self._rows), strict=True)
+        if len(hidden_NH) <= self._rows or not torch.is_grad_enabled():
+            return torch.cat([self._chunk(hidden, targets) for hidden, targets in chunks])
+        return torch.cat(
+            [checkpoint(self._chunk, hidden, targets, use_reentrant=False)  # pyright: ignore
+             for hidden, targets in chunks]
+        )  # fmt: skip
+
+    def _chunk(self, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
+        logits_NV = self._head(hidden_NH)
+        return -F.cross_entropy(logits_NV.float(), targets_N, reduction="none")
+
+    @torch.no_grad()
+    def _agrees(self) -> bool:
+        """Whether the output layer over the body's hidden states gives the model's own answer."""
+        config: Any = self.model.config
+        ids = [(place * 7919 + 13) % config.get_text_config().vocab_size for place in range(9)]
+        row = collate([Segment("", ids, [1] * 9, [0.0] * 9)])
+        row = row.to(next(self.model.parameters()).device)
+        training, self._split = self.model.training, True
+        self.model.eval()
+        try:
+            mine_N = self.of_hidden(self.hidden(row), row.targets_N)
+            return torch.allclose(mine_N, logprobs(self.model, row, self._way), atol=1e-3)
+        except (AttributeError, TypeError):  # no such body or head in this family
+            return False
+        finally:
+            self.model.train(training)
