@@ -30,8 +30,10 @@ from webfarer.types import BadInput, Recipe, SftSettings, Task, Trajectory
 
 VERBS = [
     (), ("run",), ("world", "build"), ("world", "show"), ("web", "search"), ("web", "visit"),
-    ("tasks", "make"), ("tasks", "check"), ("rollout",), ("curate",), ("train", "sft"),
-    ("train", "base"), ("eval",),
+    ("web", "serve"), ("web", "crawl"), ("web", "index"), ("web", "show"),
+    ("tasks", "make"), ("tasks", "check"), ("rollout",),
+    ("curate",), ("train", "sft"), ("train", "base"), ("eval",), ("graph", "import"),
+    ("graph", "show"), ("graph", "walk"), ("graph", "sample"), ("graph", "expand"),
 ]  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from webfarer.graph.query import execute
 from webfarer.graph.world import build_world
 from webfarer.synth.constraints import LEAST, MOST, Puzzler
 from webfarer.synth.walk import guessable
-from webfarer.synth.wording import Wording
+from webfarer.synth.wording_en import EnglishWording as Wording
 from webfarer.types import OfType, Prefix, Query, Range, Triple, Value
 
 WORLD = build_world(2, 150)

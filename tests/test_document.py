@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.text import date_text, number_text, value_text
 from webfarer.types import Value
-from webfarer.web.article import BOX_CAP, LIST_CAP, in_words, plural, with_article
+from webfarer.web.article import BOX_CAP, LIST_CAP
 from webfarer.web.build import PER_PAGE, Site
 from webfarer.web.html import render
+from webfarer.web.phrases import in_words, plural, with_article
 from webfarer.web.urls import Address, plain_slugs, read_address, wiki_names
 
 

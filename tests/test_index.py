@@ -1,5 +1,6 @@
-"""The search index: names first, any query, one order, snippets of whole words."""
+"""The search index: names first, any query, one order; English and Chinese; kept in a folder."""
 
+import json
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from webfarer.types import FailureError
 from webfarer.web.document import Document, Paragraph, Run
-from webfarer.web.index import SearchIndex, snippet
+from webfarer.web.index import Entry, SearchIndex
 
 
 def document(title: str, text: str, *aliases: str) -> Document:
@@ -100,26 +101,129 @@ def test_an_empty_index_finds_nothing():
     assert SearchIndex.build([]).search("anything", 3) == []
 
 
-def test_a_snippet_is_the_line_that_says_most():
-    body = "Orla is a poet.\nBorn: 4 March 1912\nOrla was happily married in Karsk.\nEnd."
-    assert snippet(body, {"born": 2.0}).startswith("Born: 4 March 1912; Orla was")
-    assert snippet(body, {"happi": 2.0, "orla": 0.1}).startswith("Orla was happily")
-    assert snippet(body, {"nothing": 1.0}).startswith("Orla is a poet. Born")
+CHINESE = [
+    Entry("/1", "北京市", "北京市是中国的首都。它位于华北平原，人口2189万。", ("北平",)),
+    Entry("/2", "东京", "东京是日本的首都。它位于关东平原。"),
+    Entry("/3", "约翰·史密斯", "约翰·史密斯是一位画家，出生于东京。", ("史密斯",)),
+    Entry("/4", "Python 3.11 文档", "这里是Python 3.11的文档。标准库在第2页。"),
+    Entry("/5", "首都", "首都是一个国家的政府所在地。"),
+    Entry("/6", "Peking opera", "Peking opera (京剧) is a form of theatre from the capital."),
+]
 
 
-def test_a_snippet_of_an_empty_body_is_empty():
-    assert snippet("", {"a": 1.0}) == ""
+@pytest.fixture(scope="module")
+def chinese() -> SearchIndex:
+    return SearchIndex.build(CHINESE)
 
 
-@given(st.lists(st.from_regex(r"\A[a-z]{1,12}[.,]?\Z"), max_size=120), st.sampled_from(" \n"))
-def test_a_snippet_is_short_and_cuts_no_word(words: list[str], space: str):
-    text = snippet(space.join(words), {"ab": 1.0, "x": 1.0})
-    assert len(text) <= 160
-    shown = {word.rstrip(".,;") for word in text.split()} - {""}
-    assert shown <= {word.rstrip(".,") for word in words}
+@pytest.mark.parametrize("page", CHINESE, ids=lambda page: page.title)
+def test_a_chinese_title_finds_its_own_page_first(chinese: SearchIndex, page: Entry):
+    assert titles(chinese, page.title)[0] == page.title
 
 
-def test_a_match_far_into_a_sentence_is_shown():
-    text = snippet("word " * 200 + "needle in here", {"needl": 1.0})
-    assert "needle" in text
-    assert text.startswith("... word")
+@pytest.mark.parametrize(
+    ("query", "first"),
+    [
+        ("北京市的人口是多少？", "北京市"),  # a name in a question, where no spaces are
+        ("请问约翰·史密斯出生在哪里？", "约翰·史密斯"),
+        ("约翰史密斯的出生地", "约翰·史密斯"),  # written without the dot
+        ("北平的人口", "北京市"),  # by another name
+        ("关东平原在哪", "东京"),  # words of the body
+        ("Python 3.11 的文档", "Python 3.11 文档"),
+        ("标准库", "Python 3.11 文档"),
+        ("京剧", "Peking opera"),  # Chinese in an English page
+        ("peking theatre", "Peking opera"),
+        ("画家", "约翰·史密斯"),
+    ],
+)
+def test_chinese_is_found_without_spaces(chinese: SearchIndex, query: str, first: str):
+    assert titles(chinese, query)[0] == first
+
+
+def test_what_is_shown_is_what_was_given(chinese: SearchIndex):
+    hit = chinese.search("华北平原", 1)[0]
+    assert (hit.url, hit.title) == ("/1", "北京市")
+    assert hit.snippet == "它位于华北平原，人口2189万。"
+
+
+def test_english_scores_know_nothing_of_chinese_in_brackets():
+    """A name in brackets is one word to either, or four characters: the same length and score."""
+    bracketed = [Entry(str(n), f"Page {n}", "A town (日本大阪) by the sea.") for n in range(5)]
+    spelt = [Entry(str(n), f"Page {n}", "A town (Osaka) by the sea.") for n in range(5)]
+    scores = [
+        [hit.score for hit in SearchIndex.build(pages).search("town by the sea", 5)]
+        for pages in (bracketed, spelt)
+    ]
+    assert scores[0] == scores[1]
+
+
+@given(st.text("北京市东 a.，"), st.text("北京市东 a.，"))
+def test_any_chinese_may_be_searched_for(text: str, query: str):
+    hits = SearchIndex.build([Entry("/", text, text)]).search(query, 3)
+    pairs = {query[i : i + 2] for i in range(len(query) - 1)}
+    if any(pair in text and not set(pair) & set(" a.，") for pair in pairs):
+        assert len(hits) == 1
+
+
+def test_entries_and_documents_make_the_same_index(index: SearchIndex):
+    again = SearchIndex.build(Entry.of(page, "https://h.example") for page in PAGES)
+    assert again.search("Taren painter", 9) == index.search("Taren painter", 9)
+
+
+def test_ties_come_in_order_across_segments_too(monkeypatch: pytest.MonkeyPatch):
+    """A writer's least memory (15 MB) makes several segments; 30 pages of each are alike."""
+    monkeypatch.setattr("webfarer.web.index._HEAP", 15_000_000)
+    noise = " ".join(f"w{n}" for n in range(2000))
+    pages = [
+        Entry(f"/{n}", f"T{n}", "the same words" if n % 40 == 0 else f"{n} {noise[n % 7 :]}")
+        for n in range(1200)
+    ]
+    index = SearchIndex.build(pages)
+    assert [hit.url for hit in index.search("same", 25)] == [f"/{40 * n}" for n in range(25)]
+
+
+# In a folder
+
+
+def kept(folder: Path) -> Path:
+    SearchIndex.build(CHINESE, "", folder / "index")
+    return folder / "index"
+
+
+def test_a_chinese_index_is_opened_again(chinese: SearchIndex, tmp_path: Path):
+    again = SearchIndex.open(kept(tmp_path))
+    assert again.search("日本的首都在哪里", 9) == chinese.search("日本的首都在哪里", 9)
+
+
+def test_a_folder_in_use_is_left_alone(tmp_path: Path):
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(FailureError, match="is not empty"):
+        SearchIndex.build(CHINESE, "", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize("suffix", [".store", ".term", ".idx", ".fast", "meta.json"])
+@pytest.mark.parametrize("how", ["cut", "gone"])
+def test_a_torn_index_says_so(tmp_path: Path, suffix: str, how: str):
+    folder = kept(tmp_path)
+    for path in folder.glob(f"*{suffix}"):
+        path.write_bytes(path.read_bytes()[:-7]) if how == "cut" else path.unlink()
+    with pytest.raises(FailureError, match=rf"{re.escape(suffix)} is torn; build it again"):
+        SearchIndex.open(folder)
+
+
+def test_an_index_that_was_not_finished_says_so(tmp_path: Path):
+    folder = kept(tmp_path)
+    (folder / "webfarer-index.json").unlink()
+    with pytest.raises(FailureError, match="none was finished there"):
+        SearchIndex.open(folder)
+    (folder / "webfarer-index.json").write_text('{"format": 2, "fi')
+    with pytest.raises(FailureError, match="is not readable"):
+        SearchIndex.open(folder)
+
+
+def test_an_index_of_another_form_is_refused(tmp_path: Path):
+    mark = kept(tmp_path) / "webfarer-index.json"
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"format": 1}))
+    with pytest.raises(FailureError, match="it has form 1, this version reads 2; build it again"):
+        SearchIndex.open(mark.parent)

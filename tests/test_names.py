@@ -27,6 +27,18 @@ def test_a_pool_that_is_used_up_still_gives_new_names():
     assert all(len(name.split()) in (2, 3) for name in people)
 
 
+def test_pools_grow_with_a_large_world_and_with_no_other():
+    """At 3,456 combinations, more than 1,152 people would take more than a third."""
+    assert [Namer(random_for("test", 1), 1152).person() for _ in range(3)] == [
+        namer().person() for _ in range(3)
+    ]
+    source = Namer(random_for("test", 1), 20_000)
+    people = [source.person() for _ in range(20_000)]
+    assert len(set(people)) == 20_000
+    assert all(len(name.split()) == 2 for name in people)
+    assert len({name.split()[1] for name in people}) == 300  # int(72 * (60,000 / 3,456) ** 0.5)
+
+
 def test_names_are_words_one_can_say():
     source = namer()
     for _ in range(500):

@@ -22,7 +22,7 @@ from webfarer.policy.plan import Plan
 from webfarer.synth.constraints import Puzzler
 from webfarer.synth.tasks import Source, make_tasks
 from webfarer.synth.walk import Walker, guessable
-from webfarer.synth.wording import Wording
+from webfarer.synth.wording_en import EnglishWording as Wording
 from webfarer.types import BadInput, OfType, Prefix, Triple, Value
 from webfarer.web.site import GraphWeb
 

@@ -7,7 +7,7 @@ import pytest
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.schema import RELATIONS
 from webfarer.synth.grammar import phrase
-from webfarer.synth.wording import Wording
+from webfarer.synth.wording_en import EnglishWording as Wording
 from webfarer.types import Value
 
 
@@ -169,7 +169,7 @@ def test_webs():
     such = "whose director is Orla Venn, and with the cast member Ash"
     found = {WORDING.web("film", parts, None, rng) for _ in range(30)}
     assert found == {f"Which film is the one {such}?", f"Find the film {such}."}
-    question = WORDING.web("Q5", parts[:1], "born", rng)
+    question = WORDING.web("Q5", parts[:1], FACT["born"], rng)
     assert question == "What is the birthplace of the person whose director is Orla Venn?"
 
 

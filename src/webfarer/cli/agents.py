@@ -82,7 +82,7 @@ def asked_of(
         "policy": name,
         "model": policy_key(name),
         "tokenizer": renderer.tokenizer_sha256,
-        "worlds": {key: world.graph.sha256 for key, world in worlds.items()},
+        "worlds": {key: world.key for key, world in worlds.items()},
         "tools": recipe.tools.model_dump(mode="json"),
         "rollout": recipe.rollout.model_dump(mode="json"),
         "temperature": recipe.eval.temperature,

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from webfarer import __version__
-from webfarer.cli import curate, evaluate, rollout, run, tasks, train, web, world
+from webfarer.cli import curate, evaluate, graph, rollout, run, tasks, train, web, world
 from webfarer.cli.pipeline import Render
 from webfarer.types import Recipe, WebfarerError
 
@@ -33,6 +33,7 @@ app = typer.Typer(
 )
 app.command("run")(run.run)
 app.add_typer(world.app, name="world")
+app.add_typer(graph.app, name="graph")
 app.add_typer(web.app, name="web")
 app.add_typer(tasks.app, name="tasks")
 app.command("rollout")(rollout.rollout)

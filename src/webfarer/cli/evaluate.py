@@ -11,10 +11,13 @@ from webfarer.cli.agents import arena, asked_of, policy_key, policy_named
 from webfarer.cli.manifest import Scored, claim, keep_engine, kept_engine, score_manifest
 from webfarer.cli.options import (
     Json,
+    LanguageName,
+    LayoutName,
     Quiet,
     RecipeName,
     Seed,
     Settings,
+    Via,
     Worlds,
     open_worlds,
     print_table,
@@ -47,6 +50,9 @@ def evaluate(
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Make attempts again that failed on our side.")
     ] = False,
+    language: LanguageName = "",
+    layout: LayoutName = "site",
+    via: Via = "",
     recipe: RecipeName = "quickstart",
     set_: Settings = None,
     seed: Seed = 1,
@@ -64,7 +70,7 @@ def evaluate(
     overrides = settings_of(set_, eval__samples=samples, eval__k=k, seed=seed)
     chosen = context.obj.load_recipe(recipe, overrides)
     rollout, temperature = chosen.rollout, chosen.eval.temperature
-    worlds = open_worlds(world)
+    worlds = open_worlds(world, layout=layout, via=via, language=language)
     listed = read_tasks(tasks, worlds)
     task_set = sha256_file(tasks)
     jobs = jobs_for(listed.values(), samples=chosen.eval.samples, greedy=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -15,9 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from webfarer.graph.files import load
-from webfarer.rollout.world import World, by_name, check_tasks
+from webfarer.graph.graph import KnowledgeGraph
+from webfarer.rollout.world import World, by_name, check_served, check_tasks
 from webfarer.store.jsonl import complaint, read_jsonl
 from webfarer.types import BadInput, Task
+from webfarer.web.canonical import canonical
+from webfarer.web.site import Layout
 
 Model = TypeVar("Model", bound=BaseModel)
 Worlds = Annotated[
@@ -33,12 +37,48 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="Put in a setting, such as tools.hits=5; may be repeated."),
 ]
+LayoutName = Annotated[
+    Layout,
+    typer.Option("--layout", help="How a world's pages lie: one site, or a network of them."),
+]
+Via = Annotated[
+    str, typer.Option(help="Where webfarer web serve serves the worlds, to read them over HTTP.")
+]
+LanguageName = Annotated[
+    str,
+    typer.Option("--language", help='Read the worlds in it, "en" or "zh" [their commonest].'),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
 
 
-def open_worlds(folders: Iterable[Path]) -> Mapping[str, World]:
-    """The worlds in the folders, by name. A run names its folders SPLIT-NAME; the world is NAME."""
-    return by_name(load(folder, _name(folder)) for folder in folders)
+def open_worlds(
+    folders: Iterable[Path], *, layout: Layout = "site", via: str = "", language: str = ""
+) -> Mapping[str, World]:
+    """The worlds in the folders, by name. A run names its folders SPLIT-NAME; the world is NAME.
+
+    They are read in the `language`; where none is given, in that of most of their labels.
+
+    Raises BadInput where nothing has a label in the language, or where `via` is no server's
+    address, or it serves other pages than theirs.
+    """
+    if via and canonical(via) is None:
+        raise BadInput(f"--via {via}: give a server's address, such as http://127.0.0.1:8000")
+    graphs = (in_language(load(folder, _name(folder)), language) for folder in folders)
+    worlds = by_name(graphs, layout, via)
+    if via:
+        asyncio.run(check_served(worlds.values()))
+    return worlds
+
+
+def in_language(graph: KnowledgeGraph, language: str) -> KnowledgeGraph:
+    """The graph in a language in which something of it has a label; as it is where the language is
+    empty. Raises BadInput."""
+    if not language:
+        return graph
+    spoken = sorted({code for entity in graph.entities.values() for code in entity.labels})
+    if language not in spoken:
+        raise BadInput(f"{graph.name} has no label in {language!r}: give {' or '.join(spoken)}")
+    return graph.in_language(language)
 
 
 def read_tasks(path: Path, worlds: Mapping[str, World] | None = None) -> dict[str, Task]:

@@ -101,7 +101,9 @@ class Run:
     def _worlds(self) -> dict[str, World]:
         """The worlds of the run by folder name, which is the split, a dash and the world's name."""
         folders = sorted(path for path in (self.folder / "worlds").iterdir() if path.is_dir())
-        return {path.name: World(load(path, path.name.partition("-")[2])) for path in folders}
+        language = _language(self.recipe)
+        graphs = (load(path, path.name.partition("-")[2], language) for path in folders)
+        return {path.name: World(graph) for path, graph in zip(folders, graphs, strict=True)}
 
     def tasks(self) -> None:
         key = self._key("tasks", self.recipe.tasks, self._keys["worlds"])
@@ -118,8 +120,9 @@ class Run:
                 name: Split = folder.partition("-")[0]  # pyright: ignore[reportAssignmentType]
                 source = Source(
                     world.graph,
-                    world.web.site.url_of,
+                    world.url_of,
                     keep=lambda fact, name=name: split is None or fact_split(fact, split) == name,
+                    english_names=self.recipe.graph.english_names,
                 )
                 wanted = getattr(self.recipe.tasks, name)
                 made[name] += make_tasks(
@@ -345,7 +348,7 @@ class Run:
 def _graphs(recipe: Recipe) -> Iterable[tuple[str, KnowledgeGraph]]:
     """The run's graphs by folder name: procedural worlds, or an imported graph's three."""
     if recipe.graph.folder is not None:
-        whole = load(Path(recipe.graph.folder))
+        whole = load(Path(recipe.graph.folder), language=_language(recipe))
         split = split_entities(whole, recipe.seed, valid=recipe.graph.valid, test=recipe.graph.test)
         yield f"train-{whole.name}", train_graph(whole, split)
         yield f"valid-{whole.name}", valid_graph(whole, split)
@@ -358,11 +361,16 @@ def _graphs(recipe: Recipe) -> Iterable[tuple[str, KnowledgeGraph]]:
             yield f"{split}-{graph.name}", graph
 
 
+def _language(recipe: Recipe) -> str | None:
+    """The language to read the run's graphs in; None: that of most of an imported one's labels."""
+    return recipe.worlds.language if recipe.graph.folder is None else recipe.graph.language or None
+
+
 def _new_world(recipe: Recipe, split: str, number: int, names: set[str]) -> KnowledgeGraph:
     """The next world of a split; another is drawn where its name is taken."""
     for draw in range(1000):
         seed = seed_for(recipe.seed, "world", split, number, draw)
-        graph = build_world(seed, recipe.worlds.size)
+        graph = build_world(seed, recipe.worlds.size, recipe.worlds.language)
         if graph.name not in names:
             names.add(graph.name)
             return graph

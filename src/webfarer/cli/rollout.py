@@ -11,10 +11,13 @@ from webfarer.cli.agents import arena, asked_of, policy_named
 from webfarer.cli.manifest import claim
 from webfarer.cli.options import (
     Json,
+    LanguageName,
+    LayoutName,
     Quiet,
     RecipeName,
     Seed,
     Settings,
+    Via,
     Worlds,
     open_worlds,
     print_json,
@@ -42,6 +45,9 @@ def rollout(
     retry_failures: Annotated[
         bool, typer.Option("--retry-failures", help="Make attempts again that failed on our side.")
     ] = False,
+    language: LanguageName = "",
+    layout: LayoutName = "site",
+    via: Via = "",
     recipe: RecipeName = "quickstart",
     set_: Settings = None,
     seed: Seed = 1,
@@ -58,7 +64,7 @@ def rollout(
     """
     chosen = context.obj.load_recipe(recipe, settings_of(set_))
     settings, temperature = chosen.rollout, chosen.eval.temperature
-    worlds = open_worlds(world)
+    worlds = open_worlds(world, layout=layout, via=via, language=language)
     listed = read_tasks(tasks, worlds).values()
     jobs = jobs_for(listed, samples=samples, greedy=greedy)
     if not jobs:

@@ -9,6 +9,8 @@ import typer
 
 from webfarer.cli.options import (
     Json,
+    LanguageName,
+    LayoutName,
     Seed,
     Worlds,
     levels,
@@ -35,22 +37,35 @@ def make(
     world: Worlds,
     level: Annotated[str, typer.Option(help="Tasks of each level, of each world.")] = "1=50,2=50",
     split: Annotated[Literal["train", "valid", "test"], typer.Option(help="Their split.")] = "test",
+    language: LanguageName = "",
+    english_names: Annotated[
+        bool,
+        typer.Option("--english-names", help="Ask about what has none in the language too."),
+    ] = False,
+    layout: LayoutName = "site",
     seed: Seed = 1,
     json: Json = False,
 ) -> None:
     """Writes tasks, each proven to have exactly one answer in its graph.
 
-    Example:
+    They are asked in the worlds' language, or in the one given.
+
+    Examples:
 
         webfarer tasks make tasks.jsonl --world worlds/seven --level 1=100,2=100,3=20
+
+        webfarer tasks make tasks.jsonl --world graphs/wikidata --language zh --english-names
     """
     made: list[Task] = []
     wanted = levels(level)
-    for each in open_worlds(world).values():
-        source = Source(each.graph, each.web.site.url_of)
+    for each in open_worlds(world, layout=layout, language=language).values():
+        source = Source(each.graph, each.url_of, english_names=english_names)
         made += make_tasks(source, seed=seed, split=split, per_level=wanted, recipe="cli")
     if not made:
-        raise BadInput("no valid question can be asked of these worlds: give larger ones")
+        raise BadInput(
+            "no valid question can be asked of these worlds: give larger ones, or --english-names "
+            "where few things have a name in their language"
+        )
     write_jsonl(out, made)
     if json:
         print_json({"file": str(out), "tasks": len(made)})
@@ -59,14 +74,16 @@ def make(
 
 
 @app.command("check")
-def check(task_file: TaskFile, world: Worlds, json: Json = False) -> None:
+def check(
+    task_file: TaskFile, world: Worlds, language: LanguageName = "", json: Json = False
+) -> None:
     """Proves every task again: its query has one answer, which is graded correct.
 
     Example:
 
         webfarer tasks check tasks.jsonl --world worlds/seven
     """
-    worlds = open_worlds(world)
+    worlds = open_worlds(world, language=language)
     tasks = read_tasks(task_file, worlds)
     for task in tasks.values():
         _prove(task, worlds[task.origin.world])

@@ -1,4 +1,5 @@
-"""Dates as people write them in English, with the precision they are written in.
+"""Dates as people write them in English, and (by way of `chinese`) in Chinese, with the precision
+they are written in.
 
 Days come as "4 March 1912", "March 4th, 1912", "1912-03-04", "04-Mar-1912" and their like, also
 within a sentence. All figures ("04/03/1912") is read where only one order makes a date; where both
@@ -11,6 +12,7 @@ import calendar
 import re
 from typing import NamedTuple
 
+from webfarer.grade.chinese import dates_in_figures
 from webfarer.grade.normalise import clean
 
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
@@ -30,7 +32,7 @@ _TIME = r"(?:T[0-9:.]+(?:Z|[+-][0-9:]+)?)?"
 
 
 def _form(pattern: str) -> re.Pattern[str]:
-    pattern = pattern.replace(_ERA, _ERA.replace("?P<era>", "?:"), pattern.count(_ERA) - 1)
+    pattern = pattern.replace(_ERA, _ERA.replace("era", "era_too"), pattern.count(_ERA) - 1)
     return re.compile(
         rf"(?<![\w$€£/.-])(?<![0-9],){pattern}(?![\w%])(?![.,/-][0-9])", re.IGNORECASE
     )
@@ -91,7 +93,7 @@ class Dates(NamedTuple):
 
 def find_dates(text: str) -> Dates:
     """Every date a text names."""
-    rest = clean(text).translate(_DASHES)
+    rest = dates_in_figures(clean(text).translate(_DASHES))
     found: list[PartialDate] = []
     unreadable: list[str] = []
     for form in _FORMS:
@@ -107,7 +109,7 @@ def find_dates(text: str) -> Dates:
 
 def parse_date(text: str) -> PartialDate | None:
     """The one date that is all a text says ("on Monday, 4 March 1912"); None otherwise."""
-    bare = clean(text).strip().translate(_DASHES)
+    bare = dates_in_figures(clean(text).translate(_DASHES), whole=True).strip()
     if re.fullmatch(r"-?[0-9]{1,6}", bare):
         return PartialDate(int(bare))
     if match := _EARLY_MONTH.fullmatch(bare):
@@ -120,7 +122,7 @@ def parse_date(text: str) -> PartialDate | None:
 def _read(parts: dict[str, str | None]) -> PartialDate | None:
     """None where there is no such day, or where day and month cannot be told apart."""
     digits = re.search(r"[0-9]+", parts["y"] or "")
-    era = (parts.get("era") or "").lower()
+    era = (parts.get("era") or parts.get("era_too") or "").lower()
     year = int(digits[0]) if digits else 0
     year = 1 - year if era.startswith("b") else year
     month, day = _month(parts.get("m")), int(parts.get("d") or 0) or None

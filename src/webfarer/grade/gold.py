@@ -16,7 +16,7 @@ def gold_answer(graph: KnowledgeGraph, node: Node | int) -> Answer:
     entity that the graph does not have.
     """
     if isinstance(node, int):
-        return Answer(text=number_text(float(node)), kind="number")
+        return Answer(text=number_text(float(node), graph.language), kind="number")
     if not isinstance(node, str):
         return Answer(text=value_text(node, graph.language), kind=node.kind)
     label = graph.label(node)

@@ -30,7 +30,7 @@ _OPEN = frozenset({
     "wasnt", "arent", "werent", "doesnt", "didnt", "dont", "except", "unlike", "instead", "rather",
     "alternatively", "versus", "vs", "but", "incorrect", "wrong", "false", "unknown", "unsure",
 })  # fmt: skip
-_FRAME = frozenset({
+FRAME = frozenset({
     "a", "answer", "answers", "correct", "result", "is", "was", "are", "were", "be", "been",
     "it", "its", "that", "this", "these", "those", "he", "she", "they", "him", "her", "his",
     "their", "them", "who", "whom", "whose", "which", "what", "where", "when", "there", "called",
@@ -77,7 +77,7 @@ def _names_of(text: str, answers: Sequence[Sequence[str]], question: str, *, fol
             table.setdefault(form, []).append(place)
     spans = _spans(norms, table)
     mentions = [tuple(table[tuple(norms[start:end])]) for start, end in spans]
-    named = _assigned(mentions, len(answers))
+    named = assigned(mentions, len(answers))
     if not spans or spans == [(0, len(said))]:
         return Fit(named, None)
     asked = {_norm(word, folded) for word in words(question)}
@@ -106,7 +106,7 @@ def _spans(norms: Sequence[str], table: dict[Form, list[int]]) -> list[tuple[int
     return spans
 
 
-def _assigned(mentions: Sequence[Sequence[int]], answers: int) -> tuple[int, ...]:
+def assigned(mentions: Sequence[Sequence[int]], answers: int) -> tuple[int, ...]:
     """Which answers are named if each mention stands for one: a maximum matching, so that one
     mention of an alias that two answers share does not count for both."""
     taken_by: dict[int, int] = {}
@@ -146,7 +146,7 @@ def _problem(
             return f'says "{word.raw}" beside it'
         if _grows(said, norms, inside, place):
             return f'names "{word.raw}" with it'
-        known = norms[place] in _FRAME or norms[place] in asked or norms[place] in _TITLES
+        known = norms[place] in FRAME or norms[place] in asked or norms[place] in _TITLES
         harmless = small_ok and (not word.namelike or _opens_sentence(said, place))
         if not known and not harmless:
             return f'adds "{word.raw}"'
@@ -158,7 +158,7 @@ def _grows(said: Sequence[Word], norms: Sequence[str], inside: set[int], place: 
     word = said[place]
     if word.raw == "A":  # an article, but after a name a letter of it: "Vitamin A"
         return place - 1 in inside and word.gap == " "
-    if not word.namelike or norms[place] in _FRAME or norms[place] in _TITLES:
+    if not word.namelike or norms[place] in FRAME or norms[place] in _TITLES:
         return False
     for step in (-1, 1):
         near = place + step

@@ -1,4 +1,4 @@
-"""Numbers and quantities as people write them in English.
+"""Numbers and quantities as people write them in English, and (by way of `chinese`) in Chinese.
 
 "1,204", "1 204", "1.2 million", "1.2e6", "1.2 × 10⁶", "twenty-six"; "1,204 km", "$5", "55 percent",
 "2 h 30 min". A noun that is no unit of measure ("12 films") is left out of account.
@@ -11,6 +11,7 @@ from itertools import pairwise
 from math import isfinite
 from typing import NamedTuple
 
+from webfarer.grade.chinese import extra_words, in_figures
 from webfarer.grade.normalise import clean
 from webfarer.grade.units import Unit, unit_named, unit_pattern
 
@@ -73,7 +74,8 @@ def parse_quantity(text: str) -> Quantity | None:
     found = _found(text)
     if len(found) != 1 or not _AROUND.fullmatch(text[: found[0].start]):
         return None
-    return found[0].quantity if len(text[found[0].end :].split()) <= 3 else None
+    rest = text[found[0].end :]
+    return found[0].quantity if len(rest.split()) <= 3 and extra_words(rest) <= 3 else None
 
 
 def same_quantity(answer: Quantity, gold: Quantity) -> bool:
@@ -99,7 +101,7 @@ def same_quantity(answer: Quantity, gold: Quantity) -> bool:
 
 
 def _prepared(text: str) -> str:
-    text = clean(text).translate(_MINUS)
+    text = in_figures(clean(text).translate(_MINUS))
     return text if re.search(r"[0-9]", text) else _figures(text)
 
 

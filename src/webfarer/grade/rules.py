@@ -2,7 +2,7 @@
 
 Strict on purpose. Its verdicts become rewards, so an answer that hedges or lists candidates is
 wrong even where one of them is right, and what the rules cannot read is `unjudged`, never wrong.
-What each kind of answer accepts is written in `names`, `numbers` and `dates`.
+What each kind of answer accepts is written in `names`, `chinese_names`, `numbers` and `dates`.
 """
 
 from __future__ import annotations
@@ -11,16 +11,20 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
+from webfarer.grade.chinese import extra_words, hedge
+from webfarer.grade.chinese_names import chinese_names_of
 from webfarer.grade.dates import PartialDate, find_dates, parse_date
 from webfarer.grade.names import MOST_WORDS, names_of
 from webfarer.grade.normalise import clean, fold, normalise, words
 from webfarer.grade.numbers import Quantity, find_quantities, parse_quantity, same_quantity
+from webfarer.graph.hanzi import HAN, has_han
 from webfarer.types import Answer, AnswerKind, BadInput, Task, Verdict
 
 NAME = "rules-1"
 _LONGEST = 4000  # characters of an answer that are read
 _BOLD = re.compile(r"\*\*([^*\n]{1,200})\*\*|\\boxed\{([^{}\n]{1,200})\}")
 _LINK = re.compile(r"\[([^\[\]\n]{1,200})\]\([^()\s]{1,500}\)")
+_BETWEEN = re.compile(rf";|\n|, (?![0-9])| and | & |、|(?<=[{HAN}]),(?=[{HAN}])")
 _HEDGES = re.compile(
     r"\b(?:or|either|neither|nor|not|never|cannot|isn't|wasn't|aren't|weren't|unknown|unsure)\b",
     re.IGNORECASE,
@@ -95,7 +99,7 @@ def _stands_for(answer: str, gold: str, kind: AnswerKind) -> bool:
 
 def _items(text: str) -> list[str]:
     """The items of a list, or the one answer, for comparison without order."""
-    parts = re.split(r";|\n|, (?![0-9])| and | & ", _core(text))
+    parts = _BETWEEN.split(_core(text))
     return sorted(fold(normalise(part)) for part in parts if part.strip())
 
 
@@ -158,15 +162,22 @@ def _by_kind(
 def _hedged(said: str, core: str) -> bool:
     """Whether the sentence around what is in bold denies it or offers something else."""
     start = said.find(core)
-    before = re.split(r"[.!?\n]\s", said[:start])[-1]
-    after = re.split(r"[.!?\n](?:\s|$)", said[start + len(core) :])[0]
-    return bool(_HEDGES.search(f"{before} {after}"))
+    before = re.split(r"[.!?\n]\s|[。!?]", said[:start])[-1]
+    after = re.split(r"[.!?\n](?:\s|$)|[。!?]", said[start + len(core) :])[0]
+    return bool(_hedge(f"{before} {after}"))
+
+
+def _hedge(text: str) -> str | None:
+    """What in a text denies or leaves open what it says."""
+    found = _HEDGES.search(text)
+    return found[0] if found else hedge(text)
 
 
 def _judge_names(said: str, golds: Sequence[Answer], question: str) -> _Outcome:
     if len(golds) == 1 and _equal(said, golds):
         return _Outcome(True, f"{_brief(said)} is the accepted answer")
-    named, problem = names_of(said, [_forms(gold) for gold in golds], question)
+    fit = chinese_names_of if has_han(said) else names_of
+    named, problem = fit(said, [_forms(gold) for gold in golds], question)
     wanted = [gold.text for place, gold in enumerate(golds) if place not in named]
     if wanted:
         return _Outcome(False, f"{_brief(said)} does not name {_brief('; '.join(wanted))}")
@@ -177,9 +188,9 @@ def _judge_names(said: str, golds: Sequence[Answer], question: str) -> _Outcome:
 
 def _loose(said: str) -> str | None:
     """Why a text is no clear answer to be searched for numbers or dates."""
-    if hedge := _HEDGES.search(said):
-        return f'says "{hedge[0]}"'
-    size = len(words(said))
+    if open_word := _hedge(said):
+        return f'says "{open_word}"'
+    size = len(words(said)) + extra_words(said)
     return f"buries it in {size} words" if size > MOST_WORDS else None
 
 

@@ -65,6 +65,10 @@ def read(folder: Path, name: str | None = None, language: str | None = None) -> 
     folder = Path(folder)
     if not folder.is_dir():
         raise BadInput(f"{folder} is not a folder; give one that holds entities.jsonl and the rest")
+    if (folder / "packed.json").exists():
+        raise BadInput(
+            f"{folder} is a packed graph; take a part: webfarer graph sample {folder} OUT"
+        )
     notes = Notes()
     entities = _things(folder / "entities.jsonl", lambda row: entity_of(row, notes))
     relations = _things(folder / "relations.jsonl", relation_of)

@@ -9,6 +9,7 @@ are shared between people and stems between places, which gives the near-duplica
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Sequence
 
@@ -34,18 +35,26 @@ _NOUNS = (
 ).split()
 
 
-class Namer:
-    """Gives out names that have not been given before."""
+_GIVEN, _FAMILY, _ROOM = 48, 72, 3
 
-    def __init__(self, rng: random.Random) -> None:
+
+class Namer:
+    """Gives out names that have not been given before.
+
+    The pools of given and family names grow where `people` would take more than a third of their
+    combinations: names are then still near-duplicates of one another, and there are enough.
+    """
+
+    def __init__(self, rng: random.Random, people: int = 0) -> None:
         self._rng = rng
         self._starts = rng.sample(_STARTS, 16)
         self._middles = rng.sample(_MIDDLES, 10)
         self._vowels = rng.sample(_VOWELS, 4) * 2 + rng.sample(_DIPHTHONGS, 2)
         self._taken: set[str] = set()
         self._places: list[str] = []
-        self._given = [self.stem("given") for _ in range(48)]
-        self._family = [self.stem("family") for _ in range(72)]
+        growth = max(1.0, math.sqrt(_ROOM * people / (_GIVEN * _FAMILY)))
+        self._given = [self.stem("given") for _ in range(int(_GIVEN * growth))]
+        self._family = [self.stem("family") for _ in range(int(_FAMILY * growth))]
 
     def stem(self, kind: str) -> str:
         """A new capitalised word of two or three syllables with an ending of its kind."""

@@ -5,20 +5,24 @@ whoever founds, writes, plays, climbs or wins is then alive and between 20 and 7
 an office is alive; a film comes after the book it follows, and a publisher, university, employer or
 prize is there before anyone has to do with it. Every page has at least `FACTS_A_PAGE` facts.
 Degrees are skewed: whoever is drawn is drawn by a weight that falls like 1 / rank (Zipf), so that a
-few cities and people have most of the facts. The same seed and size give the same bytes.
-"""
+few cities and people have most of the facts. The same seed, size and language give the same bytes.
 
-# ruff: noqa: SIM905 - word lists are read more easily as words
+What a world is called and the words it is told in are its language's: `english`, `chinese`.
+"""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
 from datetime import date, timedelta
+from functools import cached_property
 
-from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Node
-from webfarer.graph.names import Namer
+import numpy as np
+
+from webfarer.graph.chinese import Chinese
+from webfarer.graph.english import English
+from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Language, Node
+from webfarer.graph.ranked import Days, Mask, Ranked, days
 from webfarer.graph.schema import RELATIONS
 from webfarer.types import BadInput, Value, random_for
 
@@ -34,40 +38,33 @@ _MORTAL = 1925  # whoever was born before has died, aged 45 or more; whoever cam
 _YEAR = timedelta(days=365.25)
 _UNITS = {relation.id: relation.unit for relation in RELATIONS}
 
-_OCCUPATIONS = (
-    "novelist painter architect composer physicist botanist actor explorer engineer historian "
-    "journalist sculptor astronomer geologist singer chemist"
-).split()
-_INDUSTRIES = "shipbuilding publishing textiles mining brewing railways optics printing".split()
-_BOOK_GENRES = "historical fiction|detective fiction|travel writing|satire|gothic fiction".split(
-    "|"
-)
-_FILM_GENRES = "comedy|drama|thriller|musical|documentary|adventure".split("|")
-_MUSIC_GENRES = "folk rock|jazz|electronic music|chamber pop|blues|ska".split("|")
-_FIELDS = "literature physics architecture cartography medicine music".split()
-_MOTTOES = (
-    "Light before Noise|Measure and Wonder|Never the Same River|By Patience|Ask Again|"
-    "Truth is a Path|Salt and Stars|Work is Rest"
-).split("|")
+LANGUAGES: dict[Language, type[English | Chinese]] = {"en": English, "zh": Chinese}
 
 
-def build_world(seed: int, size: int = 400) -> KnowledgeGraph:
-    """A world of `size` entities, 12 types, and the relations of `schema.RELATIONS`.
+def build_world(seed: int, size: int = 400, language: Language = "en") -> KnowledgeGraph:
+    """A world of `size` entities, 12 types, and the relations of `schema.RELATIONS`, all of it told
+    in the language, in which the graph is then read.
 
-    Raises BadInput where the size is under `MIN_SIZE`, too few for every type to occur.
+    Raises BadInput where the size is under `MIN_SIZE`, too few for every type to occur, and for a
+    language that no world can be told in.
     """
     if size < MIN_SIZE:
         raise BadInput(f"a world of {size} entities is too small: give at least {MIN_SIZE}")
-    return _Builder(seed, size).build()
+    if language not in LANGUAGES:
+        known = " or ".join(LANGUAGES)
+        raise BadInput(f"no world can be told in the language {language!r}: give {known}")
+    return _Builder(seed, size, language).build()
 
 
 class _Builder:
     """Makes the entities type by type, then what is said of each. Used once."""
 
-    def __init__(self, seed: int, size: int) -> None:
-        self.rng: random.Random = random_for("world", seed, size)
-        self.namer = Namer(self.rng)
-        self.name = self.namer.stem("place").lower()
+    def __init__(self, seed: int, size: int, language: Language) -> None:
+        key = () if language == "en" else (language,)  # English worlds stay as they have been
+        self.rng: random.Random = random_for("world", seed, size, *key)
+        self.counts = {kind: max(2, size * share // 100) for kind, share in _SHARES.items()}
+        self.counts["person"] = size - sum(self.counts.values())
+        self.voice = LANGUAGES[language](self.rng, self.counts["person"])
         self.ids: dict[str, list[str]] = {}
         self.rank: dict[str, int] = {}  # an entity's place in its type, from 1
         self.entities: list[Entity] = []
@@ -76,9 +73,9 @@ class _Builder:
         self.died: dict[str, date] = {}
         self.since: dict[str, date] = {}  # when an institution, book or prize began
         self.winners: set[str] = set()  # of a first prize; they win no other
+        self._ranked: dict[str, Ranked] = {}
+        self._began: dict[str, Days] = {}
         self.home: dict[str, str] = {}  # a city's country
-        self.counts = {kind: max(2, size * share // 100) for kind, share in _SHARES.items()}
-        self.counts["person"] = size - sum(self.counts.values())
 
     def build(self) -> KnowledgeGraph:
         for kind, count in self.counts.items():
@@ -90,53 +87,27 @@ class _Builder:
             for id in self.ids[kind]:
                 describe(id)
         self._rivers_for_small_cities()
-        return KnowledgeGraph(self.name, self.entities, RELATIONS, self.facts)
+        voice = self.voice
+        return KnowledgeGraph(
+            voice.world, self.entities, voice.relations, self.facts, voice.language
+        )
 
     # Entities
 
     def _entity(self, kind: str, index: int) -> None:
         id = f"{kind}-{index + 1}"
-        label = self._label(kind)
-        aliases = self._aliases(kind, label)
+        voice, language = self.voice, self.voice.language
+        label = voice.label(kind)
         self.entities.append(
-            Entity(id=id, types=(kind,), labels={"en": label}, aliases={"en": aliases})
+            Entity(
+                id=id,
+                types=(voice.type(kind),),
+                labels={language: label},
+                aliases={language: voice.aliases(kind, label)},
+            )
         )
         self.ids.setdefault(kind, []).append(id)
         self.rank[id] = index + 1
-
-    def _label(self, kind: str) -> str:
-        namer, pick = self.namer, self.rng.choice
-        match kind:
-            case "person":
-                return namer.person()
-            case "country" | "city":
-                return namer.place()
-            case "river":
-                return f"{namer.stem('place')} River"
-            case "mountain":
-                return f"{pick(('Mount', 'Peak'))} {namer.stem('place')}"
-            case "university":
-                return f"{namer.stem('place')} {pick(('University', 'Institute', 'College'))}"
-            case "company":
-                return f"{namer.stem('family')} {pick(('Works', 'Press', 'Brothers', 'Company'))}"
-            case "museum":
-                return f"{namer.stem('place')} {pick(('Museum', 'Gallery', 'Collection'))}"
-            case "band":
-                return (
-                    f"The {namer.stem('given')} {pick(('Trio', 'Sisters', 'Union', 'Orchestra'))}"
-                )
-            case "prize":
-                return f"{namer.stem('family')} {pick(('Prize', 'Medal', 'Award'))}"
-            case _:
-                return namer.title()
-
-    def _aliases(self, kind: str, label: str) -> tuple[str, ...]:
-        words = label.split()
-        if kind == "person":
-            return (f"{words[0][0]}. {words[-1]}",)
-        if kind == "river":
-            return (f"River {words[0]}",)
-        return ()
 
     # Drawing
 
@@ -155,32 +126,48 @@ class _Builder:
 
     def _draw(self, kind: str) -> str:
         """An entity of the type, the n-th with a weight of 1 / n."""
-        return self._one_of(kind, self.ids[kind])
+        return self._one_of(kind)
 
-    def _one_of(self, kind: str, some: Sequence[str]) -> str:
-        """One of some of a type's entities, each with the weight it has in its type."""
-        weights = [1 / self.rank[id] for id in some]
-        return self.rng.choices(some, weights)[0]
+    def _one_of(self, kind: str, some: Mask | None = None) -> str:
+        """One of some of a type's entities (of all), each with the weight it has in its type."""
+        if kind not in self._ranked:
+            self._ranked[kind] = Ranked(self.ids[kind])
+        return self._ranked[kind].pick(self.rng.random(), some)
 
     def _adult(self, day: date) -> str:
         """A person who is alive on the day, and between 20 and 75. There is one from 1870 on."""
         return self._one_of("person", self._adults(day))
 
-    def _adults(self, day: date) -> list[str]:
-        oldest, youngest = day - 75 * _YEAR, day - 20 * _YEAR
-        return [
-            person
-            for person in self.ids["person"]
-            if oldest <= self.born[person] <= youngest and self.died.get(person, date.max) > day
-        ]
+    def _adults(self, day: date) -> Mask:
+        births, deaths = self._life_days
+        oldest, youngest = days((day - 75 * _YEAR, day - 20 * _YEAR))
+        return (oldest <= births) & (births <= youngest) & (deaths > day.toordinal())
 
     def _official(self) -> str:
         """A person who is alive today."""
-        return self._one_of("person", [p for p in self.ids["person"] if p not in self.died])
+        return self._one_of("person", self._alive)
 
-    def _there_by(self, kind: str, day: date) -> list[str]:
-        """The entities of a type that had begun by the day."""
-        return [id for id in self.ids[kind] if self.since[id] <= day]
+    @cached_property
+    def _life_days(self) -> tuple[Days, Days]:
+        """The days of all births, and of all deaths."""
+        people = self.ids["person"]
+        births = days(self.born[person] for person in people)
+        return births, days(self.died.get(person, date.max) for person in people)
+
+    @cached_property
+    def _won(self) -> Mask:
+        """The winners of a first prize so far."""
+        return np.zeros(len(self.ids["person"]), bool)
+
+    @cached_property
+    def _alive(self) -> Mask:
+        return self._life_days[1] == date.max.toordinal()
+
+    def _there_by(self, kind: str, day: date) -> Mask:
+        """The entities of a type that had begun by the day; asked once all of them are told."""
+        if kind not in self._began:
+            self._began[kind] = days(self.since[id] for id in self.ids[kind])
+        return self._began[kind] <= day.toordinal()
 
     def _day(self, first: int, last: int) -> date:
         start = date(first, 1, 1)
@@ -199,17 +186,18 @@ class _Builder:
             object = Value(kind="number", value=float(object), unit=_UNITS[relation])
         self.facts.append(Fact(subject, relation, object))
 
-    def _name(self, subject: str, relation: str, text: str) -> None:
-        self._say(subject, relation, Value(kind="name", value=text))
+    def _name(self, subject: str, relation: str) -> None:
+        """Says a name that the language has a word for."""
+        kind = subject.partition("-")[0]
+        self._say(subject, relation, Value(kind="name", value=self.voice.word(kind, relation)))
 
     def _country(self, id: str) -> None:
         cities = self.ids["city"]
         capital = cities[self.rank[id] - 1]
         self.home[capital] = id
-        stem = self.namer.stem("place").rstrip("aeiou")  # not the country's: the name would tell
         self._say(id, "capital", capital)
-        self._name(id, "language", f"{stem}ish")
-        self._name(id, "currency", self.namer.stem("given").lower())
+        self._name(id, "language")
+        self._name(id, "currency")
         self._say(id, "area", self._about(8_000, 900_000))
         self._say(id, "head_of_state", self._official())
         self._say(id, "independence", self._day(1750, 1930))
@@ -221,7 +209,7 @@ class _Builder:
         self._say(id, "country", self._draw("country"))
         self._say(id, "discharge", self._about(20, 9_000))
         self._say(id, "basin", length * self._about(20, 160))
-        self._name(id, "mouth", f"{self.namer.family()} Sea")
+        self._name(id, "mouth")
 
     def _mountain(self, id: str) -> None:
         height = self._about(900, 7_900)
@@ -229,7 +217,7 @@ class _Builder:
         self._say(id, "height", height)
         self._say(id, "prominence", max(30, int(height * self.rng.uniform(0.1, 0.8))))
         self._say(id, "country", self._draw("country"))
-        self._name(id, "range", f"{self.namer.family()} Mountains")
+        self._name(id, "range")
         self._say(id, "first_climber", self._adult(ascent))
         self._say(id, "first_ascent", ascent)
 
@@ -251,7 +239,7 @@ class _Builder:
         self._say(id, "students", self._about(900, 45_000))
         self._say(id, "rector", self._official())
         self._say(id, "founder", self._adult(founded))
-        self._name(id, "motto", self.rng.choice(_MOTTOES))
+        self._name(id, "motto")
 
     def _company(self, id: str) -> None:
         # The first is the oldest: there has to be one before the first book.
@@ -259,7 +247,7 @@ class _Builder:
         self._say(id, "location", self._draw("city"))
         self._say(id, "founded", founded)
         self._say(id, "founder", self._adult(founded))
-        self._name(id, "industry", self.rng.choice(_INDUSTRIES))
+        self._name(id, "industry")
         self._say(id, "employees", self._about(12, 60_000))
         self._say(id, "chief", self._official())
 
@@ -272,7 +260,7 @@ class _Builder:
         self._say(id, "published", published)
         self._say(id, "publisher", self._company_by(published))
         self._say(id, "pages", self._about(80, 1_100))
-        self._name(id, "genre", self.rng.choice(_BOOK_GENRES))
+        self._name(id, "genre")
         self._say(id, "set_in", self._draw("city"))
 
     def _film(self, id: str) -> None:
@@ -282,10 +270,11 @@ class _Builder:
         self._say(id, "runtime", self.rng.randint(62, 214))
         self._say(id, "lead_actor", self._adult(release))
         self._say(id, "producer", self._company_by(release))
-        self._name(id, "genre", self.rng.choice(_FILM_GENRES))
+        self._name(id, "genre")
         earlier = self._there_by("book", release - _YEAR)
-        if earlier and self.rng.random() < 0.5:
-            self._say(id, "based_on", self.rng.choice(earlier))
+        if earlier.any() and self.rng.random() < 0.5:
+            place = self.rng.randrange(int(np.count_nonzero(earlier)))
+            self._say(id, "based_on", self.ids["book"][np.flatnonzero(earlier)[place]])
 
     def _museum(self, id: str) -> None:
         opened = self._day(1880, 1990)
@@ -294,14 +283,14 @@ class _Builder:
         self._say(id, "architect", self._adult(opened))
         self._say(id, "visitors", self._about(4_000, 2_000_000))
         self._say(id, "curator", self._official())
-        self._name(id, "field", self.rng.choice(_FIELDS))
+        self._name(id, "field")
 
     def _band(self, id: str) -> None:
         formed = self._day(1935, 1995)
         self._say(id, "formed_in", self._draw("city"))
         self._say(id, "formed", formed)
         self._say(id, "singer", self._adult(formed))
-        self._name(id, "genre", self.rng.choice(_MUSIC_GENRES))
+        self._name(id, "genre")
         self._say(id, "label", self._company_by(formed))
         self._say(id, "members", self.rng.randint(3, 9))
 
@@ -310,12 +299,14 @@ class _Builder:
         self._say(id, "presented_by", self._draw("university"))
         self._say(id, "first_awarded", first)
         self._say(id, "money", self._about(500, 900_000))
-        self._name(id, "field", self.rng.choice(_FIELDS))
+        self._name(id, "field")
         adults = self._adults(first)
-        winner = self._one_of("person", [p for p in adults if p not in self.winners] or adults)
+        others = adults & ~self._won
+        winner = self._one_of("person", others if others.any() else adults)
         self._say(id, "first_winner", winner)
         self._say(winner, "won", id)
         self.winners.add(winner)
+        self._won[self.rank[winner] - 1] = True
         self._say(id, "ceremony", self._draw("city"))
 
     def _person(self, id: str) -> None:
@@ -323,7 +314,7 @@ class _Builder:
         city = self._draw("city")
         self._say(id, "birth_date", birth)
         self._say(id, "born_in", city)
-        self._name(id, "occupation", self.rng.choice(_OCCUPATIONS))
+        self._name(id, "occupation")
         self._say(id, "citizenship", self.home[city])
         self._perhaps(id, "studied_at", 1.0, "university", birth + 18 * _YEAR)
         self._say(id, "residence", self._draw("city"))
@@ -338,7 +329,7 @@ class _Builder:
     def _perhaps(self, id: str, relation: str, chance: float, kind: str, by: date) -> None:
         """Says the relation with a chance, where something of the type had begun by the day."""
         options = self._there_by(kind, by)
-        if options and self.rng.random() < chance:
+        if options.any() and self.rng.random() < chance:
             self._say(id, relation, self._one_of(kind, options))
 
     def _marry(self, id: str) -> None:

@@ -12,13 +12,15 @@ import random
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from webfarer.graph.graph import KnowledgeGraph, Node
 from webfarer.graph.query import execute, variables
-from webfarer.graph.text import node_text
+from webfarer.graph.text import name_in_text, node_text
 from webfarer.policy import tags
 from webfarer.policy.base import Attempt, Reply
 from webfarer.policy.plan import Clue, Plan, Step, is_chain
+from webfarer.policy.speech import ENGLISH, speech_of
 from webfarer.types import (
     BadInput,
     Call,
@@ -38,7 +40,7 @@ FAULTS = (
     "wrong_answer",
     "invented_url",
 )
-GAVE_UP = "I could not find it"
+GAVE_UP = ENGLISH.gave_up
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,11 @@ class Atlas:
 
     graph: KnowledgeGraph
     url_of: Callable[[str], str]
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """What its entities are called, in the graph's language."""
+        return tuple(map(self.graph.label, self.graph.entities))
 
 
 _URL = re.compile(r"\]\((\S+)\)$", re.MULTILINE)
@@ -102,7 +109,8 @@ class ExpertActor:
     def __init__(self, task: Task, atlas: Atlas, rng: random.Random, fault: str | None) -> None:
         assert task.query is not None
         self.task, self.plan = task, Plan(atlas.graph, task.query)
-        self.graph, self.url_of = atlas.graph, atlas.url_of
+        self.graph, self.url_of, self._atlas = atlas.graph, atlas.url_of, atlas
+        self._speech = speech_of(atlas.graph)
         self._rng = rng
         self._fault = fault
         self.faults: tuple[str, ...] = ()
@@ -120,19 +128,21 @@ class ExpertActor:
     def _solve(self) -> Script:
         steps = self.plan.steps()
         if (start := self._hasty_start(steps)) and self._now("early_answer"):
-            yield from self._find(start, f"It has to do with {self.graph.label(start)}.")
-            yield self._answer("That must be it.", self.graph.label(start))
+            about = self._speech.fill(self._speech.to_do_with, name=self._name(start))
+            yield from self._find(start, about)
+            yield self._answer(self._speech.must_be, self.graph.label(start))
             return
         if not self.plan.is_chain:
             target = self.plan.binding("x")
             if not (yield from self._track_down(target)):
-                yield self._answer("Nothing I read names it.", GAVE_UP)
+                yield self._answer(self._speech.nothing_names, self._speech.gave_up)
                 return
         place = -1
         for place, step in enumerate(steps):
             intro = self._plan(steps) if place == 0 else self._next(steps[place - 1], step)
             if not (yield from self._read(step, intro)):
-                yield self._answer(f"I do not find the {self._relation(step)}.", GAVE_UP)
+                thought = self._speech.fill(self._speech.not_found, relation=self._relation(step))
+                yield self._answer(thought, self._speech.gave_up)
                 return
             if place + 1 < len(steps) and self._now("early_answer"):
                 break
@@ -147,10 +157,11 @@ class ExpertActor:
     def _conclude(self, steps: Sequence[Step], place: int) -> Script:
         if steps:
             text = self._text(steps[place].object)
-            thought = f"{self._says(steps[place])} That is what was asked."
+            thought = self._speech.joined(self._said(steps[place]), self._speech.asked)
         else:
             text = self._text(self.plan.binding("x"))
-            thought = f"{text} fits everything that is asked."
+            target = self._spoken(self.plan.binding("x"))
+            thought = self._speech.fill(self._speech.fits, text=target)
         if self._now("wrong_answer"):
             text = self.graph.label(self._stranger())
         yield self._answer(thought, text)
@@ -158,6 +169,7 @@ class ExpertActor:
     def _read(self, step: Step, intro: str) -> Found:
         """Finds the subject's page and reads the relation there."""
         label, relation = self.graph.label(step.subject), self._relation(step)
+        name, say = self._name(step.subject), self._speech
         if step.subject not in self._found:
             if not (yield from self._find(step.subject, intro)):
                 return False
@@ -165,49 +177,52 @@ class ExpertActor:
         yield from self._stray_visits(step.subject)
         url = self.url_of(step.subject)
         wanted = self._text(step.object)
-        thought = f"{intro} I open the page of {label} for the {relation}.".strip()
-        for goal in (f"{relation} of {label}", label):
+        thought = say.joined(intro, say.fill(say.open_for, name=name, relation=relation))
+        for goal in (say.fill(say.goal, relation=relation, name=label), label):
             seen = yield self._visit(thought, url, goal)
-            if _says(seen, wanted):
+            if self._shows(seen, wanted):
                 return True
-            thought = f"The {relation} is not there. I read more of the page of {label}."
+            thought = say.fill(say.read_more, relation=relation, name=name)
         return False
 
     def _find(self, entity: str, intro: str) -> Found:
         """Searches until the entity's page is among the results; once is enough."""
-        label = self.graph.label(entity)
+        label, say = self.graph.label(entity), self._speech
         if entity in self._found:
             return True
         if self._now("wrong_query"):
             stranger = self._stranger()
             other = self.graph.label(stranger)
-            seen = yield self._search(f"{intro} I search for {other}.", other)
+            seen = yield self._search(say.joined(intro, say.fill(say.search, query=other)), other)
             if self.url_of(stranger) in _URL.findall(seen.text):
-                yield self._visit(f"I open {other}.", self.url_of(stranger), other)
-            intro = "That was not what I need."
+                thought = say.fill(say.open_page, name=self._name(stranger))
+                yield self._visit(thought, self.url_of(stranger), other)
+            intro = say.wrong_way
         if self._now("unknown_tool"):
-            yield self._call(f"{intro} I look it up.", Call(name="lookup", arguments={"q": label}))
-            intro = "There is no such tool."
+            lookup = Call(name="lookup", arguments={"q": label})
+            yield self._call(say.joined(intro, say.look_up), lookup)
+            intro = say.no_tool
         types = [self.graph.type_label(t) for t in self.graph.entities[entity].types[:1]]
         for query in (label, " ".join([label, *types])):
-            seen = yield self._search(f"{intro} I search for {query}.".strip(), query)
+            seen = yield self._search(say.joined(intro, say.fill(say.search, query=query)), query)
             if self._now("repeated_action") and self._last is not None:
-                seen = yield self._call("Once more.", self._last)
+                seen = yield self._call(say.once_more, self._last)
             self._results = _URL.findall(seen.text)
             if self.url_of(entity) in self._results:
                 self._found.add(entity)
                 return True
-            intro = "It is not among the results."
+            intro = say.absent
         return False
 
     def _stray_visits(self, entity: str) -> Script:
         known = {self.url_of(entity), *self.task.evidence}
         others = [url for url in self._results if url not in known]
         if others and self._now("redundant_visit"):
-            yield self._visit("This may help too.", self._rng.choice(others), "overview")
+            url = self._rng.choice(others)
+            yield self._visit(self._speech.may_help, url, self._speech.overview)
         if self._now("invented_url"):
             url = self.url_of(self._stranger()) + "_of_the_North"
-            yield self._visit("There should be a page.", url, "overview")
+            yield self._visit(self._speech.should_be, url, self._speech.overview)
 
     def _track_down(self, target: str) -> Found:
         """Level 3: goes from a known entity, page by page, to one that names the target, or
@@ -216,7 +231,9 @@ class ExpertActor:
             if (yield from self._follow(clue)):
                 return (yield from self._check(target, clue))
         query = self.plan.description()
-        seen = yield self._search(f"No page names it. I search for {query}.", query)
+        say = self._speech
+        thought = say.joined(say.no_page, say.fill(say.search, query=query))
+        seen = yield self._search(thought, query)
         if self.url_of(target) not in _URL.findall(seen.text):
             return False
         self._found.add(target)
@@ -224,51 +241,50 @@ class ExpertActor:
 
     def _follow(self, clue: Clue) -> Found:
         """Reads from the known entity on; each page must name the next thing."""
+        say = self._speech
         for entity, relation, following in clue:
-            known = self.graph.relations[relation].inverse.get("en")
-            heading = known or f"{self.graph.relation_label(relation)} of"
-            intro = f"The {heading} of {self.graph.label(entity)} lead on."
-            if not known:
-                intro = f"I look at what has the {heading} {self.graph.label(entity)}."
+            known = self.graph.relations[relation].inverse.get(self.graph.language)
+            heading = known or say.fill(say.heading, relation=self.graph.relation_label(relation))
+            name, label = self._name(entity), self.graph.label(following)
+            intro = say.fill(say.leads_on if known else say.look_at, heading=heading, name=name)
             if not (yield from self._find(entity, intro)):
                 return False
             yield from self._stray_visits(entity)
-            name, label = self.graph.label(entity), self.graph.label(following)
-            seen = yield self._visit(
-                f"I read what the page of {name} lists: {heading}.", self.url_of(entity), heading
-            )
-            if not _says(seen, label):
+            thought = say.fill(say.reads_list, name=name, heading=heading)
+            seen = yield self._visit(thought, self.url_of(entity), heading)
+            if not self._shows(seen, label):
                 url = self._longer_list(entity)
-                goal = heading if url else name
+                goal = heading if url else self.graph.label(entity)
                 url = url or self.url_of(entity)
-                seen = yield self._visit(f"I read on about {name}.", url, goal)
-                if not _says(seen, label):
+                seen = yield self._visit(say.fill(say.reads_on, name=name), url, goal)
+                if not self._shows(seen, label):
                     return False
         return True
 
     def _longer_list(self, entity: str) -> str | None:
         """A list about the entity that is too long for its page, if the last results had one."""
         slug = self.url_of(entity).rsplit("/", 1)[-1]
-        lists = (url for url in self._results if "/list/" in url and url.endswith(f"/{slug}"))
+        lists = (url for url in self._results if "/list/" in url and f"/{slug}/" in f"{url}/")
         return next(lists, None)
 
     def _check(self, target: str, clue: Clue) -> Found:
         """Reads on the target's page all that was said of it, and on its neighbours' pages what
         was said of them and the clue did not show."""
-        label = self.graph.label(target)
-        if not (yield from self._find(target, f"{label} may be the one.")):
+        label, name, say = self.graph.label(target), self._name(target), self._speech
+        if not (yield from self._find(target, say.fill(say.may_be, name=name))):
             return False
         relations = self.plan.relations_to_check
-        goal = ", ".join(self.graph.relation_label(relation) for relation in relations)
-        seen = yield self._visit(f"I check {label}.", self.url_of(target), goal)
+        goal = say.listed.join(self.graph.relation_label(relation) for relation in relations)
+        seen = yield self._visit(say.fill(say.check, name=name), self.url_of(target), goal)
         if missing := self._unsaid(seen):
-            goal = ", ".join(self.graph.relation_label(t.relation) for t in missing)
-            goal = f"{goal} of {label}"
-            again = yield self._visit(f"I check the {goal}.", self.url_of(target), goal)
+            goal = say.listed.join(self.graph.relation_label(t.relation) for t in missing)
+            thought = say.fill(say.check_goal, goal=say.fill(say.goal, relation=goal, name=name))
+            goal = say.fill(say.goal, relation=goal, name=label)
+            again = yield self._visit(thought, self.url_of(target), goal)
             if any(triple in missing for triple in self._unsaid(again)):
                 return False
         for step in self.plan.asides(clue):
-            if not (yield from self._read(step, "One thing is left to check.")):
+            if not (yield from self._read(step, say.one_left)):
                 return False
         return True
 
@@ -277,27 +293,45 @@ class ExpertActor:
         return [
             triple
             for triple in self.plan.said_of_target
-            if not any(_says(seen, self._text(node)) for node in self.plan.nodes(triple))
+            if not any(self._shows(seen, self._text(node)) for node in self.plan.nodes(triple))
         ]
 
     # Wording
 
     def _plan(self, steps: Sequence[Step]) -> str:
-        relations = ", then the ".join(self._relation(step) for step in steps)
-        return f"I need the {relations} of {self.graph.label(steps[0].subject)}."
+        relations = self._speech.chained.join(self._relation(step) for step in steps)
+        subject = self._name(steps[0].subject)
+        return self._speech.fill(self._speech.plan, relations=relations, subject=subject)
 
     def _next(self, done: Step, step: Step) -> str:
-        return f"{self._says(done)} Now the {self._relation(step)} of {self._text(step.subject)}."
+        now = self._speech.fill(
+            self._speech.now, relation=self._relation(step), subject=self._name(step.subject)
+        )
+        return self._speech.joined(self._said(done), now)
 
-    def _says(self, step: Step) -> str:
-        subject = self.graph.label(step.subject)
-        return f"The {self._relation(step)} of {subject} is {self._text(step.object)}."
+    def _said(self, step: Step) -> str:
+        return self._speech.fill(
+            self._speech.says,
+            relation=self._relation(step),
+            subject=self._name(step.subject),
+            object=self._spoken(step.object),
+        )
+
+    def _name(self, entity: str) -> str:
+        return name_in_text(self.graph, entity)
+
+    def _spoken(self, node: Node) -> str:
+        return self._name(node) if isinstance(node, str) else self._text(node)
 
     def _relation(self, step: Step) -> str:
         return self.graph.relation_label(step.relation)
 
     def _text(self, node: Node) -> str:
         return node_text(self.graph, node)
+
+    def _shows(self, seen: Observation, text: str) -> bool:
+        """Whether the text stands in the observation by itself."""
+        return self._speech.stands(text, seen.text, self._atlas.names)
 
     # Turns
 
@@ -332,8 +366,3 @@ class ExpertActor:
             and self.url_of(entity) not in self.task.evidence
         ]
         return self._rng.choice(strangers or list(self.graph.entities))
-
-
-def _says(seen: Observation, text: str) -> bool:
-    """Whether the text stands in the observation by itself: "204" does not stand in "1,204"."""
-    return re.search(rf"(?<!\w)(?<!\d[.,]){re.escape(text)}(?!\w|[.,]\d)", seen.text) is not None

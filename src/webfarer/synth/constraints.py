@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from webfarer.graph.graph import Fact, KnowledgeGraph, Node
 from webfarer.graph.query import execute
+from webfarer.synth.bound import loose_bound
 from webfarer.synth.walk import GUESSABLE, guessable
 from webfarer.synth.wording import Wording
 from webfarer.types import Clause, OfType, Prefix, Query, Range, Term, Triple, Value
@@ -109,7 +110,7 @@ class Puzzler:
             fact = self._rng.choice(extra)
             clause = Triple(subject=Term(var="x"), relation=fact.relation, object=Term(var="y"))
             query = Query(select="y", where=(*query.where, clause))
-            asked, answer, facts = fact.relation, fact.object, (*facts, fact)
+            asked, answer, facts = fact, fact.object, (*facts, fact)
         words = [constraint.words for constraint in chosen]
         question = self._wording.web(kind, words, asked, self._rng)
         return Puzzle(question, query, answer, facts)
@@ -173,23 +174,22 @@ class Puzzler:
     def _bound(self, fact: Fact, place: int) -> list[Constraint]:
         """By a bound on a date or number: "whose release date is before 1950"."""
         assert isinstance(fact.object, Value)
-        bound = _loose_bound(fact.object, self._rng)
+        bound = loose_bound(fact.object, self._rng)
         if bound is None or not self._wording.plain(fact.relation):
             return []
-        words, low, high = bound
         var = f"value{place}"
         clauses = (
             Triple(subject=Term(var="x"), relation=fact.relation, object=Term(var=var)),
-            Range(var=var, min=low, max=high),
+            Range(var=var, min=bound.least, max=bound.most),
         )
-        label = self.graph.relation_label(fact.relation)
-        return [Constraint(clauses, f"whose {label} is {words}", (fact,))]
+        return [Constraint(clauses, self._wording.bound(fact.relation, bound), (fact,))]
 
     def _beginning(self, target: str) -> Constraint:
         text = self.graph.label(target)[: self._rng.choice((1, 2))].strip()
-        return Constraint(
-            (Prefix(var="x", text=text),), f"whose name begins with \u201c{text}\u201d", ()
-        )
+        kind = self._wording.kind_of(target)
+        assert kind is not None
+        clause = Prefix(var="x", text=text, language=self.graph.language)
+        return Constraint((clause,), self._wording.beginning(kind, text), ())
 
 
 def _apart(options: Sequence[Constraint]) -> list[Constraint]:
@@ -204,22 +204,3 @@ def _apart(options: Sequence[Constraint]) -> list[Constraint]:
 def _query(kind: str, constraints: Sequence[Constraint]) -> Query:
     clauses = [clause for constraint in constraints for clause in constraint.clauses]
     return Query(select="x", where=(OfType(var="x", type=kind), *clauses))
-
-
-def _loose_bound(
-    value: Value, rng: random.Random
-) -> tuple[str, float | str | None, float | str | None] | None:
-    """Words, least and greatest value of a bound that the value keeps; None for a name."""
-    if value.kind == "number":
-        assert isinstance(value.value, float)
-        step = 10.0 ** (len(str(int(value.value))) - 1)
-        floor = value.value // step * step
-        if rng.random() < 0.5:
-            return f"at least {floor:,.0f} {value.unit}".strip(), floor, None
-        return f"at most {floor + step:,.0f} {value.unit}".strip(), None, floor + step
-    if value.kind == "date":
-        decade = int(str(value.value)[:4]) // 10 * 10
-        if rng.random() < 0.5:
-            return f"in {decade} or later", f"{decade:04d}-01-01", None
-        return f"before {decade + 10}", None, f"{decade + 9:04d}-12-31"
-    return None

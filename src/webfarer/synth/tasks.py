@@ -2,9 +2,10 @@
 
 Level 1 is one look-up, level 2 a chain of two or three, level 3 a web of constraints. A task is
 kept only if its query, executed over its graph, gives one answer, that answer is not in the
-question, and is graded correct itself. No two tasks of a level have one query, and no answer is
-that of more than a few of them. No name on the way to the answer holds a control tag: no turn that
-said it could be written.
+question, and is graded correct itself; and if all on the way to it has a name in the graph's
+language, where English names are not to stand in. No two tasks of a level have one query, and no
+answer is that of more than a few of them. No name on the way to the answer holds a control tag: no
+turn that said it could be written.
 """
 
 from __future__ import annotations
@@ -13,18 +14,19 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 from webfarer.grade.gold import gold_answer
 from webfarer.grade.rules import check_gold
 from webfarer.graph.graph import Fact, KnowledgeGraph, Node
+from webfarer.graph.hanzi import simplified, stands_alone
 from webfarer.graph.query import execute
 from webfarer.graph.text import node_text
 from webfarer.policy.tags import TAGS
 from webfarer.synth.constraints import Puzzler
 from webfarer.synth.walk import Walker, chain_query
-from webfarer.synth.wording import Wording
+from webfarer.synth.wording import Wording, wording_of
 from webfarer.types import BadInput, Origin, Query, Split, Task, random_for
 
 LEVELS = (1, 2, 3)
@@ -41,12 +43,14 @@ _TAG = re.compile("|".join(map(re.escape, TAGS)), re.IGNORECASE)
 @dataclass(frozen=True)
 class Source:
     """A graph to ask about. `keep` says which facts questions may rest on (all of them, or those
-    of a split); `url_of` gives an entity's page."""
+    of a split); `url_of` gives an entity's page. What has no name in the graph's language is left
+    out, unless its English one is to stand in (`english_names`)."""
 
     graph: KnowledgeGraph
     url_of: Callable[[str], str]
     start_urls: tuple[str, ...] = ()
     keep: Callable[[Fact], bool] = lambda fact: True
+    english_names: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,17 @@ def make_tasks(
 def _drafts(source: Source, seed: int, level: int, wanted: int) -> Iterator[_Draft | None]:
     """What each draw gave; None where it ran into nothing to ask."""
     rng = random_for(seed, "tasks", source.graph.name, level)
-    wording = Wording(source.graph)
+    wording, keep = wording_of(source.graph), source.keep
+    if not source.english_names:
+        source = replace(source, keep=lambda fact: keep(fact) and _sayable(fact, wording))
     make = _puzzles if level == 3 else _chains
     yield from make(source, wording, rng, level, wanted * _DRAWS_A_TASK)
+
+
+def _sayable(fact: Fact, wording: Wording) -> bool:
+    """Whether both ends of a fact have a name in the language of the questions."""
+    ends = (node for node in (fact.subject, fact.object) if isinstance(node, str))
+    return all(wording.sayable(end) for end in ends)
 
 
 def _chains(
@@ -161,10 +173,18 @@ def _key(query: Query) -> str:
 
 
 def _gives_away(draft: _Draft, graph: KnowledgeGraph) -> bool:
-    """Whether a form of the answer stands in the question; a short one has to stand as a word."""
+    """Whether a form of the answer stands in the question; a short one has to stand as a word.
+
+    Where the graph is read in Chinese, which marks no words, a Chinese form stands wherever its
+    characters do, in simplified or traditional writing.
+    """
     answer = gold_answer(graph, draft.answer)
+    forms = (answer.text, *answer.aliases)
+    if graph.language == "zh":
+        question = simplified(draft.question).casefold()
+        return any(re.search(stands_alone(simplified(f).casefold()), question) for f in forms)
     question = draft.question.casefold()
-    for form in (answer.text.casefold(), *(alias.casefold() for alias in answer.aliases)):
+    for form in (form.casefold() for form in forms):
         if len(form) > _SHORT and form in question:
             return True
         if re.search(rf"(?<![\w.,]){re.escape(form)}(?![\w]|[.,]\w)", question):

@@ -1,138 +1,85 @@
-"""How a question is worded in English, from a chain of facts or a web of constraints."""
+"""How questions are worded, in the language of their graph."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from webfarer.graph.graph import Fact, KnowledgeGraph
-from webfarer.synth.grammar import Phrase, phrase
-from webfarer.web.article import with_article
-
-_ASK = (
-    "What is {it}?",
-    "What is {it}?",
-    "Name {it}.",
-    "Find {it}.",
-    "Which is {it}?",
-)
-_ASK_WHO = ("Who is {it}?", "Who is {it}?", "Name {it}.", "Find {it}.")
-_ASK_PLURAL = ("Name {it}.", "Find {it}.")
-_PEOPLE = {"person", "human"}
-_LEAST_LETTERS = 3  # of a label: fewer, as in a film called "It", name nothing in a sentence
+from webfarer.synth.bound import Bound
+from webfarer.synth.wording_en import EnglishWording
+from webfarer.synth.wording_zh import ChineseWording
+from webfarer.types import BadInput
 
 
-class Wording:
-    """Words questions over one graph; says the type where a label alone is shared."""
-
-    def __init__(self, graph: KnowledgeGraph) -> None:
-        self.graph = graph
-        self._by_name: dict[str, list[str]] = {}
-        for entity in graph.entities:
-            names = {name.casefold() for name in (graph.label(entity), *graph.aliases(entity))}
-            for name in sorted(names):
-                self._by_name.setdefault(name, []).append(entity)
+class Wording(Protocol):
+    """Words questions over one graph: chains of facts, and webs of constraints."""
 
     def mention(self, entity: str) -> str:
-        """The entity's label, after a type that nothing else of that name has, where another
-        entity has it as its label or as another name."""
-        label, kind = self.graph.label(entity), self._telling_type(entity)
-        return f"the {self.graph.type_label(kind)} {label}" if kind else label
+        """What names the entity, and nothing else, within a question."""
+        ...
 
     def ambiguous(self, entity: str) -> bool:
-        """Whether no wording names the entity alone: its label is too short or an id, or whatever
-        else is called so has all of its types."""
-        label = self.graph.label(entity)
-        if sum(char.isalnum() for char in label) < _LEAST_LETTERS or label == entity:
-            return True
-        return bool(self._namesakes(entity)) and not self._telling_type(entity)
+        """Whether no wording names the entity alone."""
+        ...
+
+    def sayable(self, entity: str) -> bool:
+        """Whether the entity has a name in the language."""
+        ...
 
     def kind_of(self, entity: str) -> str | None:
-        """The entity's first type that has a name: an id such as Q5 says nothing to a reader."""
-        return next((kind for kind in self.graph.entities[entity].types if self._named(kind)), None)
-
-    def _named(self, kind: str) -> bool:
-        return self.graph.type_label(kind) != kind or not any(c.isdigit() for c in kind)
-
-    def _telling_type(self, entity: str) -> str | None:
-        others = self._namesakes(entity)
-        if not others:
-            return None
-        taken = {kind for other in others for kind in self.graph.entities[other].types}
-        kinds = self.graph.entities[entity].types
-        return next((kind for kind in kinds if kind not in taken and self._named(kind)), None)
-
-    def _namesakes(self, entity: str) -> list[str]:
-        name = self.graph.label(entity).casefold()
-        return [other for other in self._by_name[name] if other != entity]
+        """The entity's first type that has a name in the language."""
+        ...
 
     def readable(self, chain: Sequence[Fact]) -> bool:
-        """Whether a chain makes a sentence one can follow: at most one "that X is part of"."""
-        return sum(bool(self._phrase(fact).predicate) for fact in chain) <= 1
-
-    def chain(self, chain: Sequence[Fact], rng: random.Random) -> str:
-        """ "What is the birthplace of the director of X?" """
-        words = self.mention(chain[0].subject)
-        for fact in chain[:-1]:
-            words = self._phrase(fact).of(words, who=self._is_person(fact.object))
-        last, who = chain[-1], self._is_person(chain[-1].object)
-        if question := self._phrase(last).question(words, who):
-            return question
-        words = self._phrase(last).of(words, who)
-        if isinstance(last.object, str) and self._phrase(last).plural:
-            asks = _ASK_PLURAL
-        else:
-            asks = _ASK_WHO if who else _ASK
-        return rng.choice(asks).format(it=words)
-
-    def having(self, fact: Fact) -> str:
-        """A constraint: "whose director is Y", "with the occupation Y", "that is part of Y"."""
-        assert isinstance(fact.object, str)
-        return self._phrase(fact).having(self.mention(fact.object), self._many(fact))
-
-    def having_one(self, fact: Fact, further: Fact) -> str:
-        """A constraint by a neighbour's neighbour: "whose director has the birthplace Y"."""
-        assert isinstance(further.object, str)
-        first, second = self._phrase(fact), self._phrase(further)
-        object = self.mention(further.object)
-        has = f"has the {second.noun} {object}"
-        if second.predicate:
-            has = second.having(object).removeprefix("that ")
-        if first.predicate:
-            thing = with_article(first.noun) if first.noun else "one"
-            return f"that {first.predicate} {thing} that {has}"
-        if first.plural or self._many(fact):
-            return f"with {with_article(first.noun)} that {has}"
-        return f"whose {first.noun} {has}"
-
-    def web(
-        self, kind: str, constraints: Sequence[str], asked: str | None, rng: random.Random
-    ) -> str:
-        """ "Which film has ...?", or "What is the director of the film that ...?" where an
-        attribute of the thing is asked for."""
-        type_label = self.graph.type_label(kind)
-        type_label = "person" if type_label in _PEOPLE else type_label
-        such = ", and ".join(constraints)
-        if asked is None:
-            return rng.choice(("Which {t} is the one {s}?", "Find the {t} {s}.")).format(
-                t=type_label, s=such
-            )
-        return f"What is the {self.graph.relation_label(asked)} of the {type_label} {such}?"
+        """Whether the chain makes a sentence one can follow."""
+        ...
 
     def plain(self, relation: str) -> bool:
-        """Whether the relation's label is a noun phrase that takes "the ... of"."""
-        words = phrase(self.graph.relation_label(relation))
-        many = words.plural and self.graph.relations[relation].value == "entity"
-        return not words.predicate and words.joint == "of" and not many
+        """Whether the relation's label is a noun that "the ... of X" can hold."""
+        ...
 
-    def _phrase(self, fact: Fact) -> Phrase:
-        return phrase(self.graph.relation_label(fact.relation))
+    def chain(self, chain: Sequence[Fact], rng: random.Random) -> str:
+        """The question that goes from the chain's first subject to its last object."""
+        ...
 
-    def _many(self, fact: Fact) -> bool:
-        return len(self.graph.objects(fact.subject, fact.relation)) > 1
+    def having(self, fact: Fact) -> str:
+        """The constraint that a thing has the fact's object, an entity."""
+        ...
 
-    def _is_person(self, node: object) -> bool:
-        if not isinstance(node, str):
-            return False
-        labels = {self.graph.type_label(kind) for kind in self.graph.entities[node].types}
-        return bool(labels & _PEOPLE)
+    def having_one(self, fact: Fact, further: Fact) -> str:
+        """The constraint that what a thing has by the fact has the further fact's object."""
+        ...
+
+    def bound(self, relation: str, bound: Bound) -> str:
+        """The constraint that a thing's value is within the bound."""
+        ...
+
+    def beginning(self, kind: str, text: str) -> str:
+        """The constraint that the name of a thing of the type begins so."""
+        ...
+
+    def web(
+        self, kind: str, constraints: Sequence[str], asked: Fact | None, rng: random.Random
+    ) -> str:
+        """The question for the thing of the type that keeps the constraints, or for what it has by
+        the fact that is asked."""
+        ...
+
+
+_WORDINGS: dict[str, Callable[[KnowledgeGraph], Wording]] = {
+    "en": EnglishWording,
+    "zh": ChineseWording,
+}
+
+
+def wording_of(graph: KnowledgeGraph) -> Wording:
+    """The wording of the graph's language. Raises BadInput where there is none."""
+    make = _WORDINGS.get(graph.language)
+    if make is None:
+        raise BadInput(
+            f"questions cannot be asked in {graph.language!r} of {graph.name}: give --language "
+            f"{' or '.join(_WORDINGS)}"
+        )
+    return make(graph)

@@ -4,6 +4,8 @@ The published agents (WebDancer, section 3; WebSailor) let a summariser model re
 `ExtractiveReader` stands in its place: it splits the page into passages, ranks them against the
 goal with BM25 (Robertson and Zaragoza 2009) over light stems, and quotes the best. A summariser
 goes behind the same `Reader` protocol.
+
+A goal in Chinese is matched by pairs of characters, for Chinese puts no space between words.
 """
 
 from __future__ import annotations
@@ -16,13 +18,15 @@ from functools import lru_cache
 from math import log
 from typing import Protocol
 
+from webfarer.graph.hanzi import HAN, has_han, simplified
 from webfarer.types import Page
 
 TokenCount = Callable[[str], int]
 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\(([^()\s]*(?:\([^()\s]*\)[^()\s]*)*)[^()]*\)")
-_CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_PIECE = re.compile(r"[^\W_]+|[^\w\s]|_")
+_CJK_SET = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+_CJK = re.compile(f"[{_CJK_SET}]")
+_PIECE = re.compile(rf"[{_CJK_SET}]|[^\W_{_CJK_SET}]+|[^\w\s]|_")
 
 
 class Reader(Protocol):
@@ -35,8 +39,8 @@ class Reader(Protocol):
 
 
 def count_words(text: str) -> int:
-    """An approximate token count that needs no tokenizer: words (long ones count for more) and
-    punctuation marks."""
+    """An approximate token count that needs no tokenizer: words (long ones count for more), each
+    character of Chinese, Japanese or Korean, and punctuation marks."""
     return sum(1 + (len(piece) - 1) // 6 for piece in _PIECE.findall(text))
 
 
@@ -103,8 +107,10 @@ def _word_ends(text: str) -> Iterator[int]:
 _HEADING = re.compile(r"#{1,6}\s+(.*?)\s*#*$")
 _ITEM = re.compile(r"(?:[-*+•]|\d{1,3}[.)])\s+(.*)")
 _RULE = re.compile(r"[\s|:=*_-]+$")
-_LABEL = re.compile(r"\**([^:.|\[\]]{2,40}?)\**:\**\s+\S")
-_SENTENCE_END = re.compile(r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9À-Þ])")
+_LABEL = re.compile(r"\**([^:：.。|\[\]]{2,40}?)\**(?::\**\s+|：\**\s*)\S")
+_SENTENCE_END = re.compile(
+    r"(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9À-Þ])|(?<=[。！？；])[”’」』）\"']*\s*"
+)
 _NOT_AN_END = re.compile(r"(?:^|[\s(\[])(?:[A-Z]|Mr|Mrs|Ms|Dr|St|Mt|Prof|Jr|Sr|No|vs|c|ca)\.$")
 
 
@@ -153,7 +159,7 @@ def _row(line: str, heading: str) -> Passage:
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     if len(cells) == 2 and all(cells):
         label = plain(cells[0]).strip("*: ")
-        return Passage(f"{label}: {cells[1]}", heading, label)
+        return Passage(f"{label}{'：' if has_han(label) else ': '}{cells[1]}", heading, label)
     return Passage(" | ".join(cell for cell in cells if cell), heading)
 
 
@@ -186,7 +192,10 @@ _IRREGULAR = {
     "spoke": "speak", "held": "hold", "made": "make", "wife": "spous", "husband": "spous",
     "married": "spous", "marriage": "spous",
 }  # fmt: skip
-_WANTS_NUMBER = re.compile(r"\b(?:when|date|year|number|how (?:many|much|long|high|tall|old))\b")
+_WANTS_NUMBER = re.compile(
+    r"\b(?:when|date|year|number|how (?:many|much|long|high|tall|old))\b"
+    "|日期|时间|年份|哪一?[年天]|何时|多少|人数|人口|数量|面积|长度|高度|海拔"
+)
 _DIGIT = re.compile(r"\d")
 
 
@@ -219,6 +228,31 @@ def terms(text: str) -> list[str]:
     """The stems of a text's words, without the words that say nothing; "1,204" is "1204"."""
     words = (word.replace(",", "") for word in _TERM.findall(plain(text).casefold()))
     return [stem(word) for word in words if word not in _STOP]
+
+
+_HAN_RUN = re.compile(rf"([{HAN}]+)")
+_SAYS_LITTLE = re.compile("[的是在了和与及其之于有为]|什么|多少|哪[里个位座家部本条所项]|查看|页面")
+_SAME = (  # what prose says in other words than a label does
+    (re.compile("(?<!出)生于|诞生|来到人世"), "出生"),
+    (re.compile("去世|病逝|离世|辞世|卒于"), "逝世"),
+    (re.compile("妻子|丈夫|成婚|结婚|结为夫妻"), "配偶"),
+)
+
+
+def chinese_terms(text: str) -> list[str]:
+    """The pairs of neighbouring characters of a Chinese text, in simplified writing and without the
+    characters that say nothing; what is not Chinese in it as `terms` has it."""
+    text = simplified(plain(text))
+    for said, label in _SAME:
+        text = said.sub(label, text)
+    found: list[str] = []
+    for number, run in enumerate(_HAN_RUN.split(text)):
+        if number % 2 == 0:
+            found += terms(run)
+            continue
+        for part in _SAYS_LITTLE.split(run):
+            found += [part[at : at + 2] for at in range(max(len(part) - 1, bool(part)))]
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,9 +310,10 @@ def _quoted(title: str, parts: Sequence[Passage]) -> str:
 def scores_of(parts: Sequence[Passage], goal: str, title: str = "") -> list[float]:
     """How well each passage matches the goal: BM25 among the page's own passages (k1 = 1.2,
     b = 0.5), plus how much of its label and heading the goal names; 0 where no term matches."""
-    wanted, known = set(terms(goal)), set(terms(title))
+    read = chinese_terms if has_han(goal) else terms
+    wanted, known = set(read(goal)), set(read(title))
     weight = {term: 0.2 if term in known else 1.0 for term in sorted(wanted)}
-    bags = [Counter(terms(part.text)) for part in parts]
+    bags = [Counter(read(part.text)) for part in parts]
     sizes = [bag.total() for bag in bags]
     mean = sum(sizes) / len(sizes) if sizes else 1.0
     for term in weight:
@@ -287,7 +322,7 @@ def scores_of(parts: Sequence[Passage], goal: str, title: str = "") -> list[floa
     numeric = bool(_WANTS_NUMBER.search(goal.casefold()))
     named: dict[str, float] = {}
     for name in {name for part in parts for name in (part.label, part.heading)}:
-        named[name] = _share(set(terms(name)) - known, wanted)
+        named[name] = _share(set(read(name)) - known, wanted)
     if not any(named.values()) and not any((wanted - known) & bag.keys() for bag in bags):
         return [0.0] * len(parts)  # only the title's words match, and they match everywhere
     scores = []

@@ -19,7 +19,7 @@ Level = Annotated[int, Field(ge=1, le=3)]
 
 
 class WorldSettings(Record):
-    """Procedural worlds: how many of each split, and the entities in each.
+    """Procedural worlds: how many of each split, the entities in each, and their language.
 
     Splits never share a world: seeds are keyed by (seed, split, number).
     """
@@ -28,13 +28,17 @@ class WorldSettings(Record):
     train: Positive = 70
     valid: Whole = 1
     test: Positive = 4
+    language: Literal["en", "zh"] = "en"
 
 
 class GraphSettings(Record):
-    """An imported graph in place of procedural worlds: its folder, and the shares of its entities
-    that are drawn for validation and test."""
+    """An imported graph in place of procedural worlds: its folder, the language to read it in
+    (empty: that of most of its labels), whether things without a name in it are asked about by
+    their English ones, and the shares of its entities that are drawn for validation and test."""
 
     folder: str | None = None
+    language: str = ""
+    english_names: bool = False
     valid: Share = 0.1
     test: Share = 0.2
 

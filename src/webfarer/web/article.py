@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol, TypeVar
 
 from webfarer.graph.graph import KnowledgeGraph, Node
-from webfarer.graph.text import value_text
+from webfarer.graph.text import name_in_text, value_text
 from webfarer.types import random_for, seed_for
 from webfarer.web.document import (
     Block,
@@ -25,15 +25,15 @@ from webfarer.web.document import (
     Runs,
     Section,
 )
+from webfarer.web.phrases import capitalised
+from webfarer.web.phrases_zh import phrases_in
 from webfarer.web.urls import Address
 
 K = TypeVar("K")
 V = TypeVar("V")
 BOX_CAP, LIST_CAP = 8, 12  # values of a relation, and inverse entries, before a link to the rest
 _BOX_SHARE, _PROSE_SHARE = 0.8, 0.65
-_HEADINGS = {"entity": "Background", "name": "Background", "date": "History", "number": "Figures"}
 _HOLE = re.compile(r"(\{[so]\})")
-_PREPOSITION = re.compile(r" (?:of|with|by|at|after|in|for|from|to|on)$")
 
 
 class Addresses(Protocol):
@@ -60,8 +60,9 @@ class _Article:
         self.site = site
         self.graph = site.graph
         self.language = site.graph.language
+        self.phrases = phrases_in(self.language)
         self.entity = entity
-        self.label = self.graph.label(entity)
+        self.label = name_in_text(self.graph, entity)
         self.facts = grouped((f.relation, f.object) for f in self.graph.facts_of(entity))
         self.inverse = grouped((f.relation, f.subject) for f in self.graph.facts_to(entity))
 
@@ -88,6 +89,7 @@ class _Article:
                 for kind in entity.types
             ),
             chrome=self.site.chrome,
+            language=self.language,
         )  # fmt: skip
 
     def _place(self, relation: str) -> tuple[bool, bool]:
@@ -102,26 +104,17 @@ class _Article:
     def _lead(self, aliases: tuple[str, ...], relations: list[str]) -> Iterator[Paragraph]:
         runs = [Run(self._definition())]
         if aliases:
-            runs.append(Run(f" {self.label} is also known as {in_words(aliases)}."))
+            known = self.phrases.also_known(self.label, aliases)
+            runs.append(Run(self.phrases.gap + known))
         for relation in relations:
-            runs += [Run(" "), *self._sentences(relation)]
-        yield Paragraph(tuple(runs))
+            runs += [Run(self.phrases.gap), *self._sentences(relation)]
+        yield self._paragraph(runs)
 
     def _definition(self) -> str:
         """What it is: its type and its description, in one sentence or two."""
         entity = self.graph.entities[self.entity]
-        text = entity.descriptions.get(self.language, "").strip().rstrip(".")
-        kind = self._kind(entity.types)
-        if not kind or kind.lower() == self.label.lower():
-            return f"{self.label}: {text}." if text else f"{self.label} is an entry of its own."
-        noun = f"{self.label} is {with_article(kind)}"
-        if not text:
-            return f"{noun}."
-        if re.match(rf"(?:an? |the )?{re.escape(kind)}(?!\w)", text, re.IGNORECASE):
-            lower = text[0].lower() + text[1:]
-            named = re.match(r"an? |the ", lower)
-            return f"{self.label} is {lower if named else with_article(lower)}."
-        return f"{noun}: {text}."
+        text = entity.descriptions.get(self.language, "")
+        return self.phrases.definition(self.label, self._kind(entity.types), text)
 
     def _kind(self, types: Sequence[str]) -> str:
         """The first type that has a name; an id that stands for itself says nothing."""
@@ -136,10 +129,12 @@ class _Article:
     def _sentences(self, relation: str) -> Iterator[Run]:
         """A sentence for each value up to three of them; one for all where there are more."""
         values = self.facts[relation]
-        groups = [[value] for value in values] if len(values) <= 3 else [values]
+        own = self.graph.relations[relation].sentences.get(self.language)
+        apart = len(values) <= 3 and (own or self.phrases.repeats)
+        groups = [[value] for value in values] if apart else [values]
         for number, group in enumerate(groups):
             if number:
-                yield Run(" ")
+                yield Run(self.phrases.gap)
             template = self._template(relation, number, len(group) > 1)
             for piece in _HOLE.split(template):
                 if piece == "{s}":
@@ -155,35 +150,42 @@ class _Article:
             draw = seed_for("sentence", self.graph.name, self.entity, relation, number)
             return known[draw % len(known)]
         label = self.graph.relation_label(relation).replace("{", "").strip()
-        if _PREPOSITION.search(label):
-            return "{s}: " + label + " {o}."
-        noun = plural(label) if many else label
-        verb = "are" if noun == plural(noun) else "is"
-        return f"The {noun} of {{s}} {verb} {{o}}."
+        return self.phrases.sentence(label, many)
 
     def _spoken(self, relation: str, values: Sequence[Node]) -> Iterator[Run]:
         shown = [self._run(value) for value in values[:BOX_CAP]]
         rest = len(values) - len(shown)
         if rest:
-            shown.append(Run(f"{rest} more", self._rest(relation, inverse=False)))
+            shown.append(Run(self.phrases.more(rest), self._rest(relation, inverse=False)))
         for index, run in enumerate(shown):
             if index:
-                yield Run(" and " if index == len(shown) - 1 else ", ")
+                last = index == len(shown) - 1
+                yield Run(self.phrases.last_comma if last else self.phrases.comma)
             yield run
 
     def _prose(self, relations: list[str]) -> Iterator[Section]:
-        by_heading = grouped((_HEADINGS[self.graph.relations[r].value], r) for r in relations)
+        headings = self.phrases.headings
+        by_heading = grouped((headings[self.graph.relations[r].value], r) for r in relations)
         for heading, members in by_heading.items():
             runs: list[Run] = []
             for relation in members:
-                runs += [*([Run(" ")] if runs else []), *self._sentences(relation)]
-            yield Section(heading, (Paragraph(tuple(runs)),))
+                runs += [*([Run(self.phrases.gap)] if runs else []), *self._sentences(relation)]
+            yield Section(heading, (self._paragraph(runs),))
+
+    def _paragraph(self, runs: Iterable[Run]) -> Paragraph:
+        """The runs that say something, with a space between two that need one."""
+        row: list[Run] = []
+        for run in runs:
+            if row and self.phrases.apart(row[-1].text, run.text):
+                row.append(Run(" "))
+            row += [run] if run.text else []
+        return Paragraph(tuple(row))
 
     def _about(self) -> Iterator[Section]:
         text = self.graph.entities[self.entity].extracts.get(self.language, "")
         paragraphs = [line.strip() for line in text.splitlines() if line.strip()]
         if paragraphs:
-            yield Section("About", tuple(Paragraph((Run(line),)) for line in paragraphs))
+            yield Section(self.phrases.about, tuple(Paragraph((Run(line),)) for line in paragraphs))
 
     # Facts as rows and lists
 
@@ -191,7 +193,8 @@ class _Article:
         values = self.facts[relation]
         shown = [self._run(value) for value in values[:BOX_CAP]]
         if len(values) > BOX_CAP:
-            shown.append(Run(f"all {len(values)}", self._rest(relation, inverse=False)))
+            link = self.phrases.all_values(len(values))
+            shown.append(Run(link, self._rest(relation, inverse=False)))
         return InfoRow(capitalised(self.graph.relation_label(relation)),
                        tuple(shown))  # fmt: skip
 
@@ -200,8 +203,8 @@ class _Article:
             items = tuple((self._run(subject),) for subject in subjects[:LIST_CAP])
             blocks: list[Block] = [Bullets(items)]
             if len(subjects) > LIST_CAP:
-                link = Run(f"All {len(subjects)} entries", self._rest(relation, inverse=True))
-                blocks.append(Paragraph((link,)))
+                link = self.phrases.all_entries(len(subjects))
+                blocks.append(Paragraph((Run(link, self._rest(relation, inverse=True)),)))
             yield Section(inverse_heading(self.graph, relation), tuple(blocks))
 
     def _see_also(self) -> Runs:
@@ -215,7 +218,7 @@ class _Article:
 
     def _run(self, node: Node) -> Run:
         if isinstance(node, str):
-            return Run(self.graph.label(node), self.site.path_of(node))
+            return Run(name_in_text(self.graph, node), self.site.path_of(node))
         return Run(value_text(node, self.language))
 
     def _rest(self, relation: str, inverse: bool) -> str:
@@ -225,7 +228,8 @@ class _Article:
 def inverse_heading(graph: KnowledgeGraph, relation: str) -> str:
     """What heads the list of a relation's subjects on an object's page."""
     known = graph.relations[relation].inverse.get(graph.language)
-    return capitalised(known or f"{graph.relation_label(relation)} of")
+    label = graph.relation_label(relation)
+    return capitalised(known or phrases_in(graph.language).subjects_of(label))
 
 
 def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
@@ -234,33 +238,3 @@ def grouped(pairs: Iterable[tuple[K, V]]) -> dict[K, list[V]]:
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
-
-
-def capitalised(text: str) -> str:
-    """The first letter in upper case, the rest as it is."""
-    return text[:1].upper() + text[1:]
-
-
-def with_article(noun: str) -> str:
-    """ "a city", "an island": by spelling, with the commonest exceptions."""
-    vowel = re.match(r"[aeiou](?!ni[^nm]|se|uro)|hon|hour|heir", noun, re.IGNORECASE)
-    return f"{'an' if vowel else 'a'} {noun}"
-
-
-def plural(noun: str) -> str:
-    """ "countries of citizenship", "children", "notable works": the head of a noun phrase."""
-    head, of, rest = noun.partition(" of ")
-    if re.search(r"(?<![suio])s$|children$", head):
-        return noun
-    if head.endswith("child"):
-        head += "ren"
-    elif re.search(r"[^aeiou]y$", head):
-        head = head[:-1] + "ies"
-    else:
-        head += "es" if re.search(r"(?:s|x|ch|sh)$", head) else "s"
-    return head + of + rest
-
-
-def in_words(texts: Sequence[str]) -> str:
-    """ "A", "A and B", "A, B and C"."""
-    return " and ".join(part for part in (", ".join(texts[:-1]), texts[-1]) if part)

@@ -10,6 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from webfarer.graph.graph import Language
+from webfarer.web.phrases_zh import phrases_in
+
 
 class Run(NamedTuple):
     """A run of text, a link where it has a URL (a path on the same host)."""
@@ -50,7 +53,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class InfoRow:
-    """A row of an infobox; several values are written with commas between them."""
+    """A row of an infobox; several values are written as the page's language lists them."""
 
     label: str
     values: Runs
@@ -72,7 +75,8 @@ class Document:
     """A page: its content first, then the ways on from it, then the site's clutter.
 
     `title` is unique on its site as far as labels allow; `aliases` are other names of the page's
-    subject, by which it is found.
+    subject, by which it is found; `trail` leads to it from the top of its site; `language` is the
+    one that it is written in.
     """
 
     url: str
@@ -84,19 +88,23 @@ class Document:
     sections: tuple[Section, ...] = ()
     see_also: Runs = ()
     categories: Runs = ()
+    trail: Runs = ()
     chrome: Chrome = Chrome("")
+    language: Language = "en"
 
     def passages(self) -> Iterator[str]:
         """The content as plain text, clutter left out: a paragraph, item or row at a time."""
         for paragraph in self.lead:
             yield plain(paragraph.runs)
+        phrases = phrases_in(self.language)
         for row in self.infobox:
-            yield f"{row.label}: {', '.join(run.text for run in row.values)}"
+            values = phrases.comma.join(run.text for run in row.values)
+            yield f"{row.label}{phrases.colon}{values}"
         for section in self.sections:
             if section.heading:
                 yield section.heading
             for block in section.blocks:
-                yield from _block_passages(block)
+                yield from _block_passages(block, phrases.comma)
 
 
 def plain(runs: Runs) -> str:
@@ -104,12 +112,12 @@ def plain(runs: Runs) -> str:
     return "".join(run.text for run in runs)
 
 
-def _block_passages(block: Block) -> Iterator[str]:
+def _block_passages(block: Block, comma: str) -> Iterator[str]:
     match block:
         case Paragraph(runs):
             yield plain(runs)
         case Bullets(items):
-            yield ", ".join(plain(item) for item in items)
+            yield comma.join(plain(item) for item in items)
         case Table(head, rows):
             if head:
                 yield " | ".join(head)

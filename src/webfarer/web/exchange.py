@@ -21,6 +21,7 @@ FaultKind = Literal[
     "encoding",  # a content encoding that is broken or unknown
     "protocol",  # what came back is not HTTP
     "redirects",  # too many, or round in a circle
+    "not_allowed",  # off the caller's own list of hosts
 ]
 PASSING: frozenset[FaultKind] = frozenset({"dns", "connect", "timeout", "protocol"})
 

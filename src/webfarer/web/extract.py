@@ -10,11 +10,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import urldefrag, urljoin, urlsplit
 
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from webfarer.types import Page
+from webfarer.web.flat import flat
 from webfarer.web.markdown import Markdown, walk
 
 
@@ -27,6 +29,7 @@ _NEVER = _words(
     "progress script select style svg template textarea video"
 )
 _FURNITURE = _words("nav aside footer menu")
+_SKIPPED = _NEVER | _FURNITURE
 _ROLES = _words(
     "alertdialog banner complementary contentinfo dialog menu menubar navigation search toolbar"
 )
@@ -44,15 +47,6 @@ _LISTS = _words("div section table ul ol dl")
 _MAIN_SHARE = 0.7  # of the page's prose, that the main block has to hold
 _LINKS_TO_PROSE = 3.0  # a block with more linked text than this times its prose is a menu
 
-# The parser looks for an open paragraph at every block it opens, through all that are open: time
-# grows with the square of the depth. Containers deeper than anyone nests are therefore flattened.
-_MAX_DEPTH = 12_000
-_NESTING = re.compile(
-    r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|option|br|hr|img|input|meta|link|col|wbr|source|area|base)\b)"
-    r"[a-z][^\s<>/]*[^<>]*>",
-    re.IGNORECASE,
-)
-
 Weights = dict[int, tuple[int, int]]  # by node: characters of prose, and of linked text
 
 
@@ -63,7 +57,7 @@ def extract(html: str, url: str, *, links: bool = False) -> Page:
     text as `[text](url)`. A page without any text has status "empty". Never raises for what the
     HTML is, and takes time about linear in its length.
     """
-    tree = LexborHTMLParser(_flat(html).encode("utf-8", "replace"))
+    tree = LexborHTMLParser(flat(html).encode("utf-8", "replace"))
     body = tree.body or tree.root
     if body is None:
         return Page(url, "", "", (), "empty")
@@ -77,18 +71,6 @@ def extract(html: str, url: str, *, links: bool = False) -> Page:
     return Page(url, _title(tree, body), "", (), "empty")
 
 
-def _flat(html: str) -> str:
-    """The HTML itself; where it is nested absurdly deep, its containers taken away."""
-    if html.count("<") <= _MAX_DEPTH:
-        return html
-    depth = 0
-    for match in _NESTING.finditer(html):
-        depth = max(0, depth - 1) if match[1] else depth + 1
-        if depth > _MAX_DEPTH:
-            return _NESTING.sub(" ", html)
-    return html
-
-
 # What is left out
 
 
@@ -99,7 +81,7 @@ def _is_never(node: LexborNode, tag: str) -> bool:
 
 def _is_clutter(node: LexborNode, tag: str) -> bool:
     """What a reader would skip: navigation, notices, the hidden, and the site's own header."""
-    if tag in _NEVER or tag in _FURNITURE:
+    if tag in _SKIPPED:
         return True
     attributes = node.attributes
     if attributes and _is_marked(attributes) and tag not in ("body", "main"):
@@ -112,11 +94,18 @@ def _is_marked(attributes: dict[str, str | None]) -> bool:
         return True
     if (attributes.get("role") or "") in _ROLES:
         return True
-    names = attributes.get("class"), attributes.get("id")
-    if any(name and _CLUTTER.search(name) for name in names):
+    if (names := attributes.get("class")) and _names_clutter(names):
+        return True
+    if (name := attributes.get("id")) and _CLUTTER.search(name):
         return True
     style = attributes.get("style")
     return bool(style and _UNSEEN.search(style))
+
+
+@lru_cache(1 << 12)
+def _names_clutter(names: str) -> bool:
+    """Whether a class says that its element is not the page; classes come again and again."""
+    return _CLUTTER.search(names) is not None
 
 
 def _within_content(node: LexborNode) -> bool:
@@ -231,7 +220,11 @@ def _resolver(url: str, tree: LexborHTMLParser) -> Callable[[str], str | None]:
         href = href.strip()
         if origin and re.fullmatch(r"/(?!/)[\w\-.~%!$&'()*+,;=:@/?]*", href) and "/." not in href:
             return origin + href  # the common case, at a tenth of the time
-        return None if href.startswith("#") else _join(base, href)
+        return None if href.startswith("#") else join(href.partition("#")[0])
+
+    @lru_cache(1 << 12)
+    def join(href: str) -> str | None:
+        return _join(base, href)
 
     return resolve
 

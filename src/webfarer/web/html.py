@@ -16,6 +16,8 @@ from webfarer.web.document import (
     Section,
     Table,
 )
+from webfarer.web.phrases import Phrases
+from webfarer.web.phrases_zh import phrases_in
 
 _STYLE = (
     "body{font:16px/1.5 Georgia,serif;max-width:70rem;margin:auto;padding:0 1rem}"
@@ -26,52 +28,58 @@ _STYLE = (
 )
 
 
-def render(document: Document, language: str = "en") -> str:
-    """The document as one HTML page. All text is escaped; links are paths on the same host."""
-    return "\n".join(_page(document, language)) + "\n"
+def render(document: Document) -> str:
+    """The document as one HTML page. All text is escaped; links are as the document has them."""
+    return "\n".join(_page(document, phrases_in(document.language))) + "\n"
 
 
-def _page(document: Document, language: str) -> Iterator[str]:
+def _page(document: Document, phrases: Phrases) -> Iterator[str]:
     chrome = document.chrome
-    yield f'<!DOCTYPE html>\n<html lang="{escape(language)}">\n<head>\n<meta charset="utf-8">'
+    yield f'<!DOCTYPE html>\n<html lang="{escape(document.language)}">\n<head>'
+    yield '<meta charset="utf-8">'
     yield f"<title>{escape(document.title)} - {escape(chrome.site)}</title>"
     if document.description:
         yield f'<meta name="description" content="{escape(document.description)}">'
     yield f'<link rel="canonical" href="{escape(document.url)}">'
     yield f"<style>{_STYLE}</style>\n</head>\n<body>"
-    yield from _top(chrome)
-    yield f'<div class="layout">\n<main>\n<article>\n<h1>{escape(document.title)}</h1>'
+    yield from _top(chrome, phrases)
+    yield '<div class="layout">\n<main>\n<article>'
+    if document.trail:
+        trail = " / ".join(_inline((run,)) for run in document.trail)
+        yield f'<nav class="breadcrumb">{trail}</nav>'
+    yield f"<h1>{escape(document.title)}</h1>"
     for paragraph in document.lead:
         yield f"<p>{_inline(paragraph.runs)}</p>"
     if document.infobox:
-        yield from _infobox(document.infobox)
+        yield from _infobox(document.infobox, phrases)
     for section in document.sections:
         yield from _section(section)
-    yield from _ways_on(document)
+    yield from _ways_on(document, phrases)
     yield "</article>\n</main>"
-    yield from _side(chrome)
+    yield from _side(chrome, phrases)
     yield f"</div>\n<footer><p>{escape(chrome.footer)}</p></footer>\n</body>\n</html>"
 
 
-def _top(chrome: Chrome) -> Iterator[str]:
+def _top(chrome: Chrome, phrases: Phrases) -> Iterator[str]:
     if chrome.notice:
         yield '<div class="cookie-notice" role="dialog">'
-        yield f"<p>{escape(chrome.notice)}</p> <button>Accept</button></div>"
+        yield f"<p>{escape(chrome.notice)}</p> <button>{escape(phrases.accept)}</button></div>"
     yield f'<header class="site-header"><a href="/">{escape(chrome.site)}</a>'
-    yield '<form role="search" action="/search"><input name="q" placeholder="Search"></form>'
+    hint = escape(phrases.search)
+    yield f'<form role="search" action="/search"><input name="q" placeholder="{hint}"></form>'
     yield f"<nav>{_list(tuple((run,) for run in chrome.navigation))}</nav></header>"
 
 
-def _side(chrome: Chrome) -> Iterator[str]:
+def _side(chrome: Chrome, phrases: Phrases) -> Iterator[str]:
     if chrome.popular:
-        yield '<aside class="sidebar"><h2>Popular pages</h2>'
+        yield f'<aside class="sidebar"><h2>{escape(phrases.popular)}</h2>'
         yield f"{_list(tuple((run,) for run in chrome.popular))}</aside>"
 
 
-def _infobox(rows: tuple[InfoRow, ...]) -> Iterator[str]:
+def _infobox(rows: tuple[InfoRow, ...], phrases: Phrases) -> Iterator[str]:
     yield '<table class="infobox">'
     for row in rows:
-        values = ", ".join(_inline((run,)) for run in row.values)
+        values = phrases.comma.join(_inline((run,)) for run in row.values)
         yield f'<tr><th scope="row">{escape(row.label)}</th><td>{values}</td></tr>'
     yield "</table>"
 
@@ -83,13 +91,13 @@ def _section(section: Section) -> Iterator[str]:
     yield "</section>"
 
 
-def _ways_on(document: Document) -> Iterator[str]:
+def _ways_on(document: Document, phrases: Phrases) -> Iterator[str]:
     if document.see_also:
-        yield '<section class="see-also">\n<h2>See also</h2>'
+        yield f'<section class="see-also">\n<h2>{escape(phrases.see_also)}</h2>'
         yield f"{_list(tuple((run,) for run in document.see_also))}\n</section>"
     if document.categories:
-        links = ", ".join(_inline((run,)) for run in document.categories)
-        yield f'<p class="categories">Categories: {links}</p>'
+        links = phrases.comma.join(_inline((run,)) for run in document.categories)
+        yield f'<p class="categories">{escape(phrases.categories + phrases.colon)}{links}</p>'
 
 
 def _block(block: Block) -> str:

@@ -1,4 +1,4 @@
-"""`SearchIndex`: BM25 over documents, on tantivy.
+"""`SearchIndex`: BM25 over pages, on tantivy, in English and Chinese.
 
 A query is words, never syntax: whatever characters it has, it is tokenised as the pages were. Three
 kinds of evidence add up: words in the body, words in the title, and the page's whole title (or
@@ -7,40 +7,58 @@ another name of its subject) standing in the query, which is how people search f
 
 from __future__ import annotations
 
+import json
 import math
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import tantivy
 
+from webfarer.store.atomic import write_json
 from webfarer.types import FailureError, Hit
+from webfarer.web import words
 from webfarer.web.document import Document
+from webfarer.web.snippet import snippet
 
-_TITLE, _BODY = 2.0, 1.0
-_WHOLE_QUERY, _NAMED, _ALIAS_SHARE = 40.0, 4.0, 0.5
-_MAX_TERMS, _LONGEST_NAME = 64, 8
-_SNIPPET = 160
-_HEAP = 64_000_000
-_LINE_END = re.compile(r"(?<=[^.:!?])\n")
-
-
-def _analyzer(stem: bool) -> tantivy.TextAnalyzer:
-    builder = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.simple())
-    builder = builder.filter(tantivy.Filter.remove_long(64)).filter(tantivy.Filter.lowercase())
-    builder = builder.filter(tantivy.Filter.ascii_fold())
-    return (builder.filter(tantivy.Filter.stemmer("english")) if stem else builder).build()
+_FIELDS = {"body": "body_pairs", "title": "title_pairs"}  # words, and pairs of Chinese
+# A Chinese title counts whole, as a name; its pairs stand in the titles of many lists as well.
+_BOOST = {"body": 1.0, "body_pairs": 1.0, "title": 0.25, "title_pairs": 0.25}
+_ALIAS_SHARE = 0.5
+_MAX_TERMS = 64
+_SPARE = 8  # results that are asked for beyond those wanted
+_HEAP = 256_000_000  # bytes of postings before a segment is written
+_MARK, _FORMAT = "webfarer-index.json", 2
+_DATA = frozenset((".fast", ".fieldnorm", ".idx", ".store", ".term", ".json"))
 
 
 def _schema() -> tantivy.Schema:
+    """Words of title and body, whole names, and what is shown of a page as it was given."""
     builder = tantivy.SchemaBuilder()
-    builder.add_text_field("title", stored=True, tokenizer_name="words_en")
-    builder.add_text_field("body", stored=True, tokenizer_name="words_en")
-    builder.add_text_field("url", stored=True, tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("name", tokenizer_name="raw", index_option="basic")
-    builder.add_text_field("alias", tokenizer_name="raw", index_option="basic")
-    builder.add_integer_field("order", stored=True)
+    for text, tokens in _FIELDS.items():
+        builder.add_text_field(text, tokenizer_name="words_en", index_option="freq")
+        builder.add_text_field(tokens, tokenizer_name="whitespace", index_option="freq")
+    for whole in ("name", "alias", "beginning"):
+        builder.add_text_field(whole, tokenizer_name="raw", index_option="basic")
+    for shown in ("url", "head", "text"):
+        builder.add_bytes_field(shown, stored=True, indexed=False, fast=False)
+    builder.add_integer_field("order", fast=True)
     return builder.build()
+
+
+class Entry(NamedTuple):
+    """What an index is told of a page; `aliases` are other names of its subject."""
+
+    url: str
+    title: str
+    body: str
+    aliases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, document: Document, base: str = "") -> Entry:
+        """The entry of a document, whose URL `base` precedes."""
+        body = "\n".join(document.passages())
+        return cls(base + document.url, document.title, body, document.aliases)
 
 
 class SearchIndex:
@@ -50,8 +68,8 @@ class SearchIndex:
     """
 
     def __init__(self, index: tantivy.Index) -> None:
-        self._words = _analyzer(stem=True)
-        self._plain = _analyzer(stem=False)
+        self._words = words.analyzer(stem=True)
+        self._plain = words.analyzer(stem=False)
         self._index = index
         self._schema = index.schema
         index.register_tokenizer("words_en", self._words)
@@ -63,28 +81,40 @@ class SearchIndex:
 
     @classmethod
     def build(
-        cls, documents: Iterable[Document], base: str = "", folder: Path | None = None
+        cls, pages: Iterable[Document | Entry], base: str = "", folder: Path | None = None
     ) -> SearchIndex:
-        """Indexes the documents, in memory or in an empty folder. `base` precedes their URLs."""
+        """Indexes documents, or entries of any other pages, in memory or in an empty folder.
+
+        `base` precedes the URLs of documents. Raises FailureError where the folder cannot be
+        written or has something in it.
+        """
         try:
             if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
+                _empty(folder)
             index = tantivy.Index(_schema(), str(folder) if folder else None, reuse=False)
-            index.register_tokenizer("words_en", _analyzer(stem=True))
-            plain = _analyzer(stem=False)
+            index.register_tokenizer("words_en", words.analyzer(stem=True))
+            plain = words.analyzer(stem=False)
             # One thread and one commit: one order of documents, whatever the machine.
             writer = index.writer(_HEAP, num_threads=1)
-            for order, document in enumerate(documents):
-                writer.add_document(_entry(document, base, order, plain))
+            for order, page in enumerate(pages):
+                entry = Entry.of(page, base) if isinstance(page, Document) else page
+                writer.add_document(_entry(entry, order, plain))
             writer.commit()
             writer.wait_merging_threads()
+            if folder is not None:
+                _mark(folder)
         except (ValueError, OSError) as error:
             raise FailureError("search", f"the index could not be built: {error}") from error
         return cls(index)
 
     @classmethod
     def open(cls, folder: Path) -> SearchIndex:
-        """An index that `build` left in a folder. Raises FailureError where there is none."""
+        """An index that `build` left in a folder.
+
+        Raises FailureError where there is none, where it is torn, and where another version of
+        its form wrote it.
+        """
+        _check(folder)
         try:
             return cls(tantivy.Index.open(str(folder)))
         except (ValueError, OSError) as error:
@@ -92,33 +122,82 @@ class SearchIndex:
 
     def search(self, query: str, k: int) -> list[Hit]:
         """At most k hits, best first; none for a query without words or where nothing matches."""
-        terms = list(dict.fromkeys(self._words.analyze(_clean(query))))[:_MAX_TERMS]
-        if not terms or k <= 0:
+        query = words.clean(query)
+        terms = words.distinct(self._words.analyze(words.without(query)), _MAX_TERMS)
+        pairs = words.distinct(words.pairs(query), _MAX_TERMS)
+        if not (terms or pairs) or k <= 0:
             return []
+        weights = {term: self._rarity("body", term) for term in terms}
+        weights |= {pair: self._rarity("body_pairs", pair) for pair in pairs}
         try:
-            found = self._searcher.search(self._query(query, terms), limit=k + 8, count=False)
-            documents = [(score, self._searcher.doc(at)) for score, at in found.hits]
+            return [self._hit(place, weights) for place in self._found(query, terms, pairs, k)]
         except ValueError as error:
             raise FailureError("search", f"the index could not be read: {error}") from error
-        ranked = sorted(documents, key=lambda pair: (-pair[0], pair[1]["order"][0]))[:k]
-        weights = {term: self._rarity(term) for term in terms}
-        return [self._hit(document, score, weights) for score, document in ranked]
 
-    def _hit(self, document: tantivy.Document, score: float, weights: dict[str, float]) -> Hit:
+    def _found(
+        self, query: str, terms: Sequence[str], pairs: Sequence[str], k: int
+    ) -> list[_Place]:
+        """The k best pages.
+
+        Pages with a name in the query are asked for apart from those that words alone find: few
+        have one, and tantivy passes over most pages only where nothing but words counts.
+        """
+        said = [
+            self._term(field, token, _BOOST[field])
+            for text in _FIELDS
+            for field, tokens in ((text, terms), (_FIELDS[text], pairs))
+            for token in tokens
+        ]
+        optional = [(tantivy.Occur.Should, part) for part in said]
+        places = self._ask(tantivy.Query.boolean_query(optional), k)
+        if named := self._names(query):
+            must = tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in named])
+            places |= self._ask(
+                tantivy.Query.boolean_query([(tantivy.Occur.Must, must), *optional]), k
+            )
+        return sorted(places.values(), key=lambda place: (-place.score, place.order))[:k]
+
+    def _ask(self, query: tantivy.Query, k: int) -> dict[tuple[int, int], _Place]:
+        """The k best pages of a query and some more, by their address.
+
+        Of pages that score the same, tantivy gives those of one segment in their order, but those
+        of several in any: then it is asked again until it has given all that equal the k-th.
+        """
+        wanted = k + _SPARE
+        while True:
+            hits = self._searcher.search(query, limit=wanted, count=False).hits
+            if self._searcher.num_segments == 1:
+                hits = hits[:k]
+                break
+            if len(hits) < wanted or hits[-1][0] < hits[k - 1][0]:
+                break
+            wanted *= 4
+        orders = self._searcher.fast_field_values("order", [address for _, address in hits])
+        return {
+            (address.segment_ord, address.doc): _Place(score, int(order or 0), address)
+            for (score, address), order in zip(hits, orders, strict=True)
+        }
+
+    def _hit(self, place: _Place, weights: Mapping[str, float]) -> Hit:
         """A result; words of its title count little in its snippet, where every line has them."""
-        title = document["title"][0]
-        in_title = set(self._words.analyze(title))
+        page = self._searcher.doc(place.address)
+        url, title, text = (bytes(page[shown][0]).decode() for shown in ("url", "head", "text"))
+        in_title = {*self._words.analyze(words.without(title)), *words.pairs(title)}
         told = {term: w * (0.1 if term in in_title else 1.0) for term, w in weights.items()}
-        return Hit(document["url"][0], title, snippet(document["body"][0], told), score)
+        return Hit(url, title, snippet(text, told), place.score)
 
-    def _query(self, query: str, terms: Sequence[str]) -> tantivy.Query:
-        parts = [self._term("body", term, _BODY) for term in terms]
-        parts += [self._term("title", term, _TITLE) for term in terms]
-        words = self._plain.analyze(_clean(query))[:_MAX_TERMS]
-        for name, boost in _names_in(words):
-            parts.append(self._named("name", name, boost))
-            parts.append(self._named("alias", name, boost * _ALIAS_SHARE))
-        return tantivy.Query.boolean_query([(tantivy.Occur.Should, part) for part in parts])
+    def _names(self, query: str) -> list[tantivy.Query]:
+        """A query for each name in the query that some page has."""
+        plain = self._plain.analyze(words.characters(query))[:_MAX_TERMS]
+        return [
+            self._named(field, name, worth * share)
+            for name, worth in words.names_in(plain, self._begins)
+            for field, share in (("name", 1.0), ("alias", _ALIAS_SHARE))
+            if self._searcher.doc_freq(field, name)
+        ]
+
+    def _begins(self, two: str) -> bool:
+        return self._searcher.doc_freq("beginning", two) > 0
 
     def _term(self, field: str, text: str, boost: float) -> tantivy.Query:
         query = tantivy.Query.term_query(self._schema, field, text, "freq")
@@ -128,101 +207,74 @@ class SearchIndex:
         query = tantivy.Query.term_query(self._schema, field, name, "basic")
         return tantivy.Query.const_score_query(query, score)
 
-    def _rarity(self, term: str) -> float:
-        """Inverse document frequency, of a term in bodies."""
-        return math.log(1 + len(self) / (1 + self._searcher.doc_freq("body", term)))
+    def _rarity(self, field: str, term: str) -> float:
+        """Inverse document frequency."""
+        return math.log(1 + len(self) / (1 + self._searcher.doc_freq(field, term)))
 
 
-def _entry(
-    document: Document, base: str, order: int, plain: tantivy.TextAnalyzer
-) -> tantivy.Document:
-    names = [_name(alias, plain) for alias in document.aliases]
+class _Place(NamedTuple):
+    """Where a page is in the index, with its score and its place in the order given."""
+
+    score: float
+    order: int
+    address: tantivy.DocAddress
+
+
+def _entry(entry: Entry, order: int, plain: tantivy.TextAnalyzer) -> tantivy.Document:
+    url, title, body = map(words.clean, entry[:3])
+    name, *others = (_name(text, plain) for text in (title, *entry.aliases))
+    begins = {words.beginning(text): None for text in (name, *others)}
+    (title_words, title_pairs), (body_words, body_pairs) = words.parted(title), words.parted(body)
     return tantivy.Document(
-        title=[document.title],
-        body=["\n".join(document.passages())],
-        url=[base + document.url],
-        name=[_name(document.title, plain)],
-        alias=[name for name in names if name],
+        title=[title_words],
+        title_pairs=[title_pairs],
+        body=[body_words],
+        body_pairs=[body_pairs],
+        name=[name],
+        alias=[other for other in others if other],
+        beginning=[two for two in begins if two],
+        url=[url.encode()],
+        head=[title.encode()],
+        text=[body.encode()],
         order=[order],
     )
 
 
-def _clean(text: str) -> str:
-    """Text that has a UTF-8 form: lone surrogates are replaced."""
-    return text.encode("utf-8", "replace").decode()
-
-
 def _name(text: str, plain: tantivy.TextAnalyzer) -> str:
     """A name as it is compared: its words without case, accents and punctuation."""
-    return " ".join(plain.analyze(_clean(text)))
+    return " ".join(plain.analyze(words.characters(words.clean(text))))
 
 
-def _names_in(words: Sequence[str]) -> Iterable[tuple[str, float]]:
-    """The runs of words that may be a name, with what a page of that name is worth.
-
-    The whole query is worth most; within it, a longer name is worth more, and one word alone
-    nothing, because "city" in a query seldom means the page of that title.
-    """
-    whole = " ".join(words)
-    seen = {whole}
-    yield whole, _WHOLE_QUERY
-    for length in range(2, min(_LONGEST_NAME, len(words) - 1) + 1):
-        for start in range(len(words) - length + 1):
-            name = " ".join(words[start : start + length])
-            if name not in seen:
-                seen.add(name)
-                yield name, _NAMED * length
+def _empty(folder: Path) -> None:
+    """Makes the folder. Raises FailureError where it is there and has something in it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.iterdir()):
+        raise FailureError("search", f"the index could not be built: {folder} is not empty")
 
 
-def snippet(body: str, weights: dict[str, float], limit: int = _SNIPPET) -> str:
-    """The part of the body that says most about the weighted stems: at most `limit` characters.
-
-    Starts at the line or sentence that has the greatest weight of different stems (the earliest of
-    equals) and goes on for as long as whole words fit; "..." marks a cut.
-    """
-    stems = sorted(weights, key=len, reverse=True)
-    pattern = re.compile(rf"\b({'|'.join(_loose(stem) for stem in stems)})\w*", re.IGNORECASE)
-    best, best_weight = (0, 0), -1.0
-    for start, end in _sentences(body):
-        found = {match[1].lower() for match in pattern.finditer(body, start, end)}
-        weight = sum(weights.get(stem, 0.1) for stem in found)
-        if weight > best_weight + 1e-9:
-            best, best_weight = (start, end), weight
-    start, end = best
-    match = pattern.search(body, start, end)
-    if match and match.end() - start > limit - 20:  # the sentence is long and the match far in
-        start = _word_start(body, max(start, match.start() - limit // 3))
-    return _cut(body, start, limit)
+def _mark(folder: Path) -> None:
+    """Says, last of all, that the index is whole: its form, and its files with their sizes."""
+    sizes = {
+        path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.suffix in _DATA
+    }
+    write_json(folder / _MARK, {"format": _FORMAT, "files": sizes})
 
 
-def _loose(stem: str) -> str:
-    """The stem as it begins words: "happi" of "happy" and "happiness" ends in i for y."""
-    return re.escape(stem[:-1] if len(stem) > 3 and stem[-1] in "ie" else stem)
-
-
-def _sentences(body: str) -> Iterable[tuple[int, int]]:
-    start = 0
-    for match in re.finditer(r"\n|(?<=[.!?]) +(?=[^\W\d_a-z])", body):
-        if match.start() > start:
-            yield start, match.start()
-        start = match.end()
-    if start < len(body):
-        yield start, len(body)
-
-
-def _word_start(body: str, at: int) -> int:
-    """The beginning of the next word; `at` itself within a run of letters without end."""
-    space = body.find(" ", at, at + 40)
-    return at if space < 0 else space + 1
-
-
-def _cut(body: str, start: int, limit: int) -> str:
-    """From `start`, whole words up to the limit; lines are joined by a semicolon."""
-    text = _LINE_END.sub("; ", body[start : start + 2 * limit]).replace("\n", " ").strip()
-    inside = start > 0 and body[start - 1] != "\n" and body[start - 2] not in ".!?"
-    before = "... " if inside else ""
-    if len(before) + len(text) <= limit:
-        return before + text
-    room = limit - len(before) - len(" ...")
-    space = text.rfind(" ", 0, room + 1)
-    return before + text[: space if space > 0 else room].rstrip(" ,;:") + " ..."
+def _check(folder: Path) -> None:
+    """Raises FailureError where the folder has no index that was finished and is still whole."""
+    refused = f"no index can be read in {folder}"
+    try:
+        mark = json.loads((folder / _MARK).read_bytes())
+        form, files = mark["format"], dict(mark["files"])
+    except FileNotFoundError:
+        raise FailureError("search", f"{refused}: none was finished there") from None
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise FailureError("search", f"{refused}: {_MARK} is not readable ({error})") from error
+    if form != _FORMAT:
+        raise FailureError(
+            "search", f"{refused}: it has form {form}, this version reads {_FORMAT}; build it again"
+        )
+    for name, size in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != size:
+            raise FailureError("search", f"{refused}: {name} is torn; build it again")

@@ -29,6 +29,7 @@ _BLOCKS = _words(
     "footer form header hr legend main nav p section summary table tbody td tfoot th thead "
     "tr"
 )
+_SHAPING = _BLOCKS | frozenset(_HEADINGS) | _words("a br img sup ul ol li blockquote pre table")
 _IN_LAYOUT = "h1, h2, h3, h4, h5, h6, pre, blockquote, p + p, dl"
 _MAX_INDENT = 8  # deeper nesting is written at this depth: text must not grow with its square
 _MAX_TABLES = 16  # and tables nested deeper than this are for layout without looking
@@ -47,7 +48,7 @@ def walk(root: LexborNode, drop: Callable[[LexborNode, str], bool]) -> Iterator[
     while node is not None:
         tag = node.tag or ""
         child = None
-        if node.is_text_node:
+        if tag == "-text":
             yield node, tag
         elif node.is_element_node and not drop(node, tag):
             yield node, tag
@@ -104,10 +105,12 @@ class Markdown:
 
     def feed(self, events: Iterator[Entered]) -> None:
         for node, tag in events:
-            if node is None:
+            if tag == "-text":
+                self._add((node and node.text_content) or "")
+            elif tag not in _SHAPING:
+                continue
+            elif node is None:
                 self._leave(tag)
-            elif tag == "-text":
-                self._add(node.text_content or "")
             else:
                 self._enter(node, tag)
 
@@ -227,7 +230,7 @@ class Markdown:
     # Text
 
     def _add(self, text: str) -> None:
-        if not self._pre:
+        if not self._pre and not text.isprintable():
             text = _BREAKS.sub(" ", text)
         self._buffer.append(text)
         if self._anchor is not None:
@@ -242,9 +245,12 @@ class Markdown:
 
     def _take(self, newline: str) -> str:
         """What the buffer holds, white space collapsed and line breaks written as given."""
-        text = _INVISIBLE.sub("", "".join(self._buffer))
+        text = "".join(self._buffer)
         self._buffer.clear()
         self._anchor_start = -1
+        if text.isprintable():  # so it has neither lines nor anything to take out
+            return " ".join(text.split())
+        text = _INVISIBLE.sub("", text)
         lines = (" ".join(line.split()) for line in text.split("\n"))
         return newline.join(line for line in lines if line)
 

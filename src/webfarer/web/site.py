@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 from threading import Lock
+from typing import Literal
 
 from webfarer.graph.graph import KnowledgeGraph
 from webfarer.types import Hit, Page
 from webfarer.web.build import Site
+from webfarer.web.exchange import Exchange
 from webfarer.web.extract import extract
 from webfarer.web.html import render
 from webfarer.web.index import SearchIndex
+from webfarer.web.network import NetworkSite
+
+Layout = Literal["site", "network"]
+_HTML = (("Content-Type", "text/html; charset=utf-8"),)
+
+
+def site_of(graph: KnowledgeGraph, host: str, layout: Layout = "site") -> Site:
+    """The pages over a graph: of one site, or of a network of sites."""
+    return (NetworkSite if layout == "network" else Site)(graph, host)
+
+
+def refused(url: str, base: str) -> Page:
+    """What is said of an address that is none of the web's."""
+    reason = f"This address may not be fetched: only pages of {base} are here."
+    return Page(url, "Refused", reason, (), "refused")
+
+
+def not_found(url: str) -> Page:
+    """What is said of an address of the web where there is no page."""
+    return Page(url, "Not found", f"404: there is no page at {url}.", (), "not_found")
 
 
 class GraphWeb:
-    """One site over a graph, with a search engine: implements `Web`.
+    """One site over a graph, or a network of them, with a search engine: implements `Web`.
 
     Pages are built when they are visited and go through HTML and the extraction that foreign pages
     get; the index is built at the first search. Holds nothing of any rollout: `cache` pages are
@@ -27,16 +49,17 @@ class GraphWeb:
         graph: KnowledgeGraph,
         host: str = "https://{name}.example",
         cache: int = 4096,
+        layout: Layout = "site",
     ) -> None:
         self.name = graph.name
         self.graph = graph
-        self.site = Site(graph, host)
+        self.site = site_of(graph, host, layout)
         self._lock = Lock()
         self._kept = lru_cache(maxsize=cache)(self._load)
 
     @cached_property
     def _index(self) -> SearchIndex:
-        return SearchIndex.build(self.site.documents(), self.site.base)
+        return SearchIndex.build(self.site.documents(), self.site.prefix)
 
     @property
     def index(self) -> SearchIndex:
@@ -51,7 +74,27 @@ class GraphWeb:
     def html(self, url: str) -> str | None:
         """The HTML that a server would send for the URL; None where it has no page."""
         document = self.site.document(url)
-        return None if document is None else render(document, self.graph.language)
+        return None if document is None else render(document)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The names of its hosts, the main one first."""
+        return self.site.hosts
+
+    def urls(self) -> Iterator[str]:
+        """The URLs of all its pages."""
+        return self.site.urls()
+
+    def respond(self, url: str) -> Exchange | None:
+        """What a server sends for the URL: the page, or a redirect to the page's one spelling; None
+        where there is no page."""
+        canonical = self.site.canonical(url)
+        if canonical is None:
+            return None
+        if url.partition("://")[2] != canonical.partition("://")[2]:
+            return Exchange(url, 301, (("Location", canonical),), reason="Moved Permanently")
+        html = self.html(canonical)
+        return None if html is None else Exchange(url, 200, _HTML, html.encode(), "OK")
 
     async def search(self, queries: Sequence[str], k: int) -> list[list[Hit]]:
         """At most k hits for each query. Raises FailureError where the index cannot be read."""
@@ -69,13 +112,8 @@ class GraphWeb:
     def page(self, url: str) -> Page:
         """`visit` for those who do not wait."""
         canonical = self.site.canonical(url)
-        if canonical is None:
-            reason = f"This address may not be fetched: only pages of {self.site.base} are here."
-            return Page(url, "Refused", reason, (), "refused")
-        return self._kept(canonical)
+        return refused(url, self.site.base) if canonical is None else self._kept(canonical)
 
     def _load(self, url: str) -> Page:
         html = self.html(url)
-        if html is None:
-            return Page(url, "Not found", f"404: there is no page at {url}.", (), "not_found")
-        return extract(html, url)
+        return not_found(url) if html is None else extract(html, url)

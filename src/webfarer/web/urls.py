@@ -7,21 +7,28 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
+from webfarer.web.canonical import canonical
+
 _SAFE = "_-.,()"
 _PAGE = re.compile(r"(?:^|&)page=(\d{1,6})(?=&|$)")
-_PORTS = {"http": 80, "https": 443}
 
 
 class Address(NamedTuple):
-    """A URL on the site's own host: its path as unquoted segments, and the page of a long list."""
+    """A URL on the site's own host: its path as unquoted segments, and the page of a long list.
+
+    `origin` is that of another host than the site's own ("https://city.old-atlas.example").
+    """
 
     segments: tuple[str, ...]
     page: int = 1
+    origin: str = ""
 
     @property
     def path(self) -> str:
-        """The path in its one spelling: ASCII, percent-encoded, no trailing slash."""
-        path = "/" + "/".join(quote(segment, safe=_SAFE) for segment in self.segments)
+        """The path in its one spelling: ASCII, percent-encoded, no trailing slash; the origin, if
+        any, before it."""
+        quoted = (quote(segment, safe=_SAFE, errors="replace") for segment in self.segments)
+        path = f"{self.origin}/{'/'.join(quoted)}"
         return path if self.page == 1 else f"{path}?page={self.page}"
 
 
@@ -29,17 +36,15 @@ def read_address(url: str, host: str) -> Address | None:
     """The address that a URL spells on the host, however it spells it; None for any other host.
 
     http counts as https; a fragment, a trailing slash, the case of percent escapes and query
-    parameters other than `page` make no difference. A URL with another scheme, a user name, a
-    port of its own or bytes that no URL may hold is on no host of ours.
+    parameters other than `page` make no difference, nor what `canonical` evens out. A URL with
+    another scheme, a user name, a port of its own or bytes that no URL may hold is on no host of
+    ours.
     """
-    try:
-        parts = urlsplit(url.strip())
-        port = parts.port
-    except ValueError:
+    spelled = canonical(url)
+    if spelled is None:
         return None
-    if parts.scheme not in _PORTS or parts.hostname != host or "@" in parts.netloc:
-        return None
-    if port not in (None, _PORTS[parts.scheme]):
+    parts = urlsplit(spelled)
+    if parts.netloc != host:
         return None
     segments = tuple(unquote(part) for part in parts.path.split("/") if part)
     match = _PAGE.search(parts.query)
