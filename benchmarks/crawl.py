@@ -125,11 +125,11 @@ print(json.dumps({"seconds": crawler.stats.get_value("elapsed_time_seconds"),
 
 def ours(root: str, out: str) -> None:
     """Crawls in this process, and prints what came of it as JSON."""
-    from webfarer.web.crawl import JOURNAL, crawl
-    from webfarer.web.crawling import CrawlSettings
-    from webfarer.web.fetch import FetchSettings
-    from webfarer.web.journal import Journal
-    from webfarer.web.scope import Bounds
+    from webfarer.web.crawl.crawl import JOURNAL, crawl
+    from webfarer.web.crawl.journal import Journal
+    from webfarer.web.crawl.scope import Bounds
+    from webfarer.web.crawl.settings import CrawlSettings
+    from webfarer.web.http.fetch import FetchSettings
 
     settings = CrawlSettings(
         bounds=Bounds(roots=(root,)), fetch=FetchSettings(allow_private=True),
@@ -208,7 +208,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.ours:
         return ours(*args.ours)
-    from webfarer.web.warc import LEVEL
+    from webfarer.web.archive.warc import LEVEL
 
     console = Console()
     results: dict[str, list[dict]] = {"Scrapy, as usual": [], "Scrapy, tuned": [], "Webfarer": []}

@@ -21,7 +21,7 @@ import httpx
 from rich.console import Console
 from rich.table import Table
 
-from webfarer.web.fetch import Fetcher, FetchSettings
+from webfarer.web.http.fetch import Fetcher, FetchSettings
 
 Get = Callable[[str], Awaitable[object]]
 

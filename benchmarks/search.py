@@ -61,7 +61,7 @@ class Data(NamedTuple):
 def world(size: int, language: str) -> Data:
     """The pages of a world's site, and queries whose page is known."""
     from webfarer.graph.text import node_text
-    from webfarer.graph.world import build_world
+    from webfarer.graph.worlds.world import build_world
     from webfarer.synth.tasks import Source, make_tasks
     from webfarer.web.site import GraphWeb
 

@@ -142,13 +142,13 @@ def timed(around: Any, roots: Any) -> float:
 
 def ours(what: str, folder: Path, walks: int, threads: int) -> dict[str, float]:
     if what == "import":
-        from webfarer.graph.dumps import import_graph
+        from webfarer.graph.dumps.importing import import_graph
 
         began = time.process_time()
         import_graph([folder / "graph.nt"], folder / "packed")
         return {"build": time.process_time() - began, "memory": memory()}
     if what == "layout":
-        from webfarer.graph.layout import EDGE, lay_out
+        from webfarer.graph.packed.layout import EDGE, lay_out
 
         edges = np.load(folder / "edges.npy", mmap_mode="r")
         (folder / "layout").mkdir(exist_ok=True)
@@ -166,7 +166,7 @@ def ours(what: str, folder: Path, walks: int, threads: int) -> dict[str, float]:
 
 
 def walked(what: str, folder: Path, walks: int, threads: int) -> dict[str, float]:
-    from webfarer.graph.packed import PackedGraph
+    from webfarer.graph.packed.store import PackedGraph
     from webfarer.graph.walk import WalkSettings, walk
 
     before, began = memory(), time.perf_counter()
@@ -183,7 +183,7 @@ def walked(what: str, folder: Path, walks: int, threads: int) -> dict[str, float
             return sum(walk(graph.at, int(root), settings, 1, i).steps
                        for i, root in enumerate(roots[: walks // 10], number))  # fmt: skip
     else:
-        from webfarer.graph.kernels import walk_many
+        from webfarer.graph.packed.kernels import walk_many
 
         lanes, many = (1, roots[:walks]) if what == "single" else (64, roots[: 10 * walks])
 

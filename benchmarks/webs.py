@@ -32,7 +32,7 @@ from documentation_graph import documentation_graph
 
 from webfarer.cli.agents import arena, policy_named
 from webfarer.graph.files import load, save
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.base import Policy
 from webfarer.policy.expert import Expert
 from webfarer.recipes import load_recipe
@@ -40,8 +40,8 @@ from webfarer.rollout.collect import collect, jobs_for
 from webfarer.rollout.world import Elsewhere, World
 from webfarer.synth.tasks import Source, make_tasks
 from webfarer.types import Task, Trajectory
-from webfarer.web.archive import Archive
-from webfarer.web.frozen import ArchiveWeb
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.frozen import ArchiveWeb
 
 WEBFARER = (sys.executable, "-m", "webfarer")
 HTML = Path("/usr/share/doc/python3.11/html")

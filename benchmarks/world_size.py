@@ -22,7 +22,7 @@ from rich.console import Console
 from rich.table import Table
 
 from webfarer.graph.graph import KnowledgeGraph
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.synth.tasks import Source, make_tasks
 from webfarer.web.site import GraphWeb
 

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from webfarer.graph.files import load, save
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.rollout.world import World
 from webfarer.store.jsonl import write_jsonl

@@ -20,9 +20,9 @@ from warcio.cli import main as warcio_command
 
 import warcs
 from webfarer.types import BadInput, FailureError, WebfarerError
-from webfarer.web.archive import Added, Archive
-from webfarer.web.exchange import Exchange
-from webfarer.web.rows import Row
+from webfarer.web.archive.archive import Added, Archive
+from webfarer.web.archive.rows import Row
+from webfarer.web.http.exchange import Exchange
 
 AT = datetime(2026, 11, 21, 8, 30, tzinfo=UTC)
 URLS = [f"http://a.test/{n}" for n in range(4)]
@@ -247,8 +247,8 @@ WRITER = """
 import sys
 from pathlib import Path
 from random import Random
-from webfarer.web.archive import Archive
-from webfarer.web.exchange import Exchange
+from webfarer.web.archive.archive import Archive
+from webfarer.web.http.exchange import Exchange
 archive = Archive.create(Path(sys.argv[1]), lambda text: None, file_bytes=400_000)
 for number in range(len(archive), 100_000):
     body = Random(number).randbytes(9000)
@@ -326,8 +326,8 @@ LIMITED = """
 import resource, signal, sys
 from pathlib import Path
 from random import Random
-from webfarer.web.archive import Archive
-from webfarer.web.exchange import Exchange
+from webfarer.web.archive.archive import Archive
+from webfarer.web.http.exchange import Exchange
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 with Archive.create(Path(sys.argv[1]), print) as archive:

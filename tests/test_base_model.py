@@ -7,7 +7,7 @@ import pytest
 from tokenizers import Tokenizer
 
 from webfarer.cli.agents import arena, local_policy
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.chat import load_renderer
 from webfarer.policy.families import CONTROL_TOKENS
 from webfarer.policy.source import base_model

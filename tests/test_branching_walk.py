@@ -9,7 +9,7 @@ from test_packed import packed
 from webfarer.graph import walk as module
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.walk import Edge, Incidence, WalkSettings, mix, numbered, walk, walks
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.types import BadInput, Value
 
 
@@ -157,7 +157,7 @@ def test_a_packed_graph_and_the_graph_in_memory_give_the_same_walks(store):
     ],
 )  # fmt: skip
 def test_compiled_walks_are_the_python_walks_however_many_go_side_by_side(store, settings):
-    from webfarer.graph.kernels import walk_many
+    from webfarer.graph.packed.kernels import walk_many
 
     roots = np.arange(150, dtype=np.uint32) % len(store)
     wanted = list(walks(store.at, roots, settings, seed=2**63 + 5, first=3, engine="python"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webfarer.web.canonical import MAX_LENGTH, canonical
+from webfarer.web.http.canonical import MAX_LENGTH, canonical
 
 # RFC 3986, sections 5.4.1 and 5.4.2: references against this base. Fragments are dropped here, and
 # ";" and "g:h" treated as told in the module (another scheme is no web address).

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webfarer.web.charset import decode
+from webfarer.web.http.charset import decode
 
 CHINESE = "中华人民共和国的首都是北京，北京是一座历史悠久的城市，有许多名胜古迹。"
 TAIWAN = "臺灣是一個位於東亞的島嶼，首都是臺北市，人口約二千三百萬。"

@@ -18,7 +18,7 @@ from webfarer.graph.files import load, save
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.hanzi import has_han
 from webfarer.graph.query import execute
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.expert import FAULTS, Expert
 from webfarer.policy.speech import CHINESE, ENGLISH, speech_of
 from webfarer.rollout.collect import Job

@@ -8,7 +8,7 @@ import pytest
 
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.text import name_in_text, value_text
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.types import Value
 from webfarer.web.build import Site
 from webfarer.web.html import render

@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from commands import Webfarer
 from webfarer.graph.files import load, save
-from webfarer.graph.names_zh import ChineseNamer
-from webfarer.graph.nouns_zh import measure_word
-from webfarer.graph.schema import RELATIONS
-from webfarer.graph.schema_zh import RELATIONS_ZH
 from webfarer.graph.text import date_text, name_in_text, number_text, value_text
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.names_zh import ChineseNamer
+from webfarer.graph.worlds.nouns_zh import measure_word
+from webfarer.graph.worlds.schema import RELATIONS
+from webfarer.graph.worlds.schema_zh import RELATIONS_ZH
+from webfarer.graph.worlds.world import build_world
 from webfarer.types import BadInput, Value, random_for
 
 HAN = "[\u4e00-\u9fff]"
@@ -220,7 +220,10 @@ def test_the_same_seed_gives_the_same_bytes():
 
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
 def test_the_same_bytes_whatever_the_order_of_hashes(hash_seed):
-    code = "from webfarer.graph.world import build_world; print(build_world(1, 60, 'zh').sha256)"
+    code = (
+        "from webfarer.graph.worlds.world import build_world\n"
+        "print(build_world(1, 60, 'zh').sha256)"
+    )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env={"PYTHONHASHSEED": hash_seed},

@@ -106,7 +106,7 @@ def test_world_build_and_show(webfarer, tmp_path):
 
 def test_a_graph_whose_labels_are_terminal_markup_is_shown_as_it_is(webfarer, tmp_path):
     from webfarer.graph.files import save
-    from webfarer.graph.world import build_world
+    from webfarer.graph.worlds.world import build_world
 
     graph = build_world(5, 60)
     save(graph, tmp_path / "w")

@@ -12,8 +12,8 @@ from commands import Webfarer
 from sparql_server import endpoint
 from test_sparql import ITEMS, E
 from webfarer.graph.files import load
-from webfarer.graph.packed import PackedGraph
-from webfarer.graph.world import build_world
+from webfarer.graph.packed.store import PackedGraph
+from webfarer.graph.worlds.world import build_world
 from wikidata_forms import dump, triples
 
 WIKIDATA = Path(__file__).parents[2] / "shared" / "data" / "wikidata"
@@ -88,7 +88,8 @@ def test_an_import_killed_on_the_way_leaves_nothing_and_is_run_again(
     """A process that dies while it reads, or while it packs; run again, the store is whole."""
     (tmp_path / "x.nt").write_text("\n".join(lines))
     code = (
-        "import os, sys; from pathlib import Path; from webfarer.graph import dumps\n"
+        "import os, sys; from pathlib import Path\n"
+        "from webfarer.graph.dumps import importing as dumps\n"
         f"dumps.Packer.{where} = lambda *_: os._exit(9)\n"
         "dumps.import_graph([Path(sys.argv[1])], Path(sys.argv[2]))"
     )

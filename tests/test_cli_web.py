@@ -5,7 +5,7 @@ import pytest
 import warcs
 from commands import Webfarer
 from test_frozen import SITE, fill, html, live_site, sent
-from webfarer.web.archive import Archive
+from webfarer.web.archive.archive import Archive
 
 
 @pytest.fixture

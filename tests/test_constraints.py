@@ -7,7 +7,7 @@ import pytest
 
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.query import execute
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.synth.constraints import LEAST, MOST, Puzzler
 from webfarer.synth.walk import guessable
 from webfarer.synth.wording_en import EnglishWording as Wording

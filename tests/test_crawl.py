@@ -24,16 +24,16 @@ from warcio.archiveiterator import ArchiveIterator
 from commands import Webfarer
 from hostile import hostile, hostile_thread, response
 from webfarer.types import BadInput, WebfarerError
-from webfarer.web import archive_folder, rows
-from webfarer.web.archive import Archive
-from webfarer.web.crawl import JOURNAL, crawl
-from webfarer.web.crawling import Counts, CrawlSettings, asked_wait, checked_roots
-from webfarer.web.exchange import Exchange
-from webfarer.web.fetch import FetchSettings
-from webfarer.web.journal import Journal, Line
-from webfarer.web.links import read_page
-from webfarer.web.readers import Readers, Unreadable
-from webfarer.web.scope import Bounds
+from webfarer.web.archive import folder as archive_folder
+from webfarer.web.archive.archive import Archive, rows
+from webfarer.web.crawl.crawl import JOURNAL, crawl
+from webfarer.web.crawl.journal import Journal, Line
+from webfarer.web.crawl.links import read_page
+from webfarer.web.crawl.readers import Readers, Unreadable
+from webfarer.web.crawl.scope import Bounds
+from webfarer.web.crawl.settings import Counts, CrawlSettings, asked_wait, checked_roots
+from webfarer.web.http.exchange import Exchange
+from webfarer.web.http.fetch import FetchSettings
 
 DOCS = Path("/usr/share/doc/python3.11/html")
 Answer = Callable[[str, int], bytes | None]  # for a path and how often it was asked for before
@@ -494,8 +494,8 @@ async def test_a_full_disk_stops_the_crawl_and_the_next_run_goes_on(
 _CRAWL = """
 import asyncio, sys
 from pathlib import Path
-from webfarer.web.crawl import crawl
-from webfarer.web.crawling import CrawlSettings
+from webfarer.web.crawl.crawl import crawl
+from webfarer.web.crawl.settings import CrawlSettings
 asyncio.run(crawl(CrawlSettings.model_validate_json(sys.argv[1]), Path(sys.argv[2])))
 """
 

@@ -219,7 +219,7 @@ def test_words():
 
 
 def test_procedural_pages_have_six_facts():
-    from webfarer.graph.world import build_world
+    from webfarer.graph.worlds.world import build_world
 
     graph = build_world(5, 200)
     few = [id for id in graph.entities if len(graph.facts_of(id)) + len(graph.facts_to(id)) < 6]

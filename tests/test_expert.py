@@ -11,7 +11,7 @@ from webfarer.cli.agents import arena
 from webfarer.curate.funnel import funnel
 from webfarer.graph.files import load
 from webfarer.graph.graph import KnowledgeGraph
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.base import Attempt
 from webfarer.policy.expert import FAULTS, GAVE_UP, Atlas, Expert
 from webfarer.policy.speech import ENGLISH

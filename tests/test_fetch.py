@@ -16,11 +16,11 @@ import pytest
 
 from hostile import HELLO, Hostile, bomb, hostile, hostile_thread, response
 from webfarer.types import BadInput
-from webfarer.web import addresses, connections, fetch
-from webfarer.web.addresses import is_public
-from webfarer.web.exchange import FetchError
-from webfarer.web.fetch import Fetcher, FetchSettings
-from webfarer.web.inflate import Broken, TooLarge, decompress
+from webfarer.web.http import addresses, connections, fetch
+from webfarer.web.http.addresses import is_public
+from webfarer.web.http.exchange import FetchError
+from webfarer.web.http.fetch import Fetcher, FetchSettings
+from webfarer.web.http.inflate import Broken, TooLarge, decompress
 
 
 @pytest.fixture

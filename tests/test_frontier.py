@@ -3,9 +3,9 @@
 import pytest
 
 from webfarer.types import BadInput
-from webfarer.web.frontier import Frontier, Job
-from webfarer.web.journal import Journal, Line
-from webfarer.web.scope import Bounds, Scope
+from webfarer.web.crawl.frontier import Frontier, Job
+from webfarer.web.crawl.journal import Journal, Line
+from webfarer.web.crawl.scope import Bounds, Scope
 
 A, B = "http://a.example", "http://b.example"
 

@@ -20,14 +20,14 @@ from threading import Thread
 import pytest
 
 from webfarer.types import FailureError, WebfarerError
-from webfarer.web import pages as pages_module
-from webfarer.web.archive import Archive
+from webfarer.web.archive import pages as pages_module
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.frozen import ArchiveWeb
+from webfarer.web.archive.pages import build_pages, open_pages, searchable
 from webfarer.web.base import Web
-from webfarer.web.exchange import Exchange
-from webfarer.web.fetch import Fetcher, FetchSettings
-from webfarer.web.frozen import ArchiveWeb
-from webfarer.web.live import LiveWeb
-from webfarer.web.pages import build_pages, open_pages, searchable
+from webfarer.web.http.exchange import Exchange
+from webfarer.web.http.fetch import Fetcher, FetchSettings
+from webfarer.web.http.live import LiveWeb
 from webfarer.web.reading import page_of
 
 DOCS = Path("/usr/share/doc/python3.11/html")
@@ -271,9 +271,11 @@ def test_every_module_that_a_pages_text_rests_on_counts_as_the_reader():
     found, new = set(), {"reading"}
     while new:
         found |= new
-        texts = [(Path(pages_module.__file__).parent / f"{name}.py").read_text() for name in new]
-        new = set(re.findall(r"from webfarer\.web\.(\w+) import", "".join(texts))) - found
-    assert found - {"exchange"} == set(pages_module.READER)
+        web = Path(pages_module.__file__).parents[1]
+        text = "".join((web / f"{name}.py").read_text() for name in new)
+        named = re.findall(r"from webfarer\.web\.([\w.]+) import", text)
+        new = {name.replace(".", "/") for name in named} - found
+    assert found - {"http/exchange"} == set(pages_module.READER)
 
 
 @pytest.mark.parametrize("damage", ["about.json", "places.json", "pages.jsonl", "index/meta.json"])
@@ -292,8 +294,8 @@ def test_a_damaged_index_is_made_again(tmp_path, damage):
 BUILD = """
 import sys
 from pathlib import Path
-from webfarer.web.archive import Archive
-from webfarer.web.pages import build_pages
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.pages import build_pages
 with Archive.open(Path(sys.argv[1])) as archive:
     build_pages(archive, jobs=2)
 """

@@ -64,7 +64,11 @@ def test_types_are_listed_once_each():
 
 def test_labels_fall_back():
     graph = tiny()
-    assert [graph.in_language(language).label("b") for language in ("en", "zh", "fr")] == ["Bé", "乙", "Bé"]
+    assert [graph.in_language(language).label("b") for language in ("en", "zh", "fr")] == [
+        "Bé",
+        "乙",
+        "Bé",
+    ]
     assert graph.in_language("zh").relation_label("r") == "友"
     assert graph.in_language("zh").relation_label("h") == "h"
     assert graph.aliases("b") == ("B",)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from webfarer.graph.files import load, read, save
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.rows import clean, clean_prose
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.types import BadInput, Value
 
 WIKIDATA = Path(__file__).parents[2] / "shared" / "data" / "wikidata"

@@ -301,7 +301,7 @@ def test_impossible_7_no_held_out_fact_of_an_imported_graph_reaches_the_training
 ):
     from webfarer.graph.files import load, save
     from webfarer.graph.split import fact_split, split_entities
-    from webfarer.graph.world import build_world
+    from webfarer.graph.worlds.world import build_world
 
     save(build_world(8, 300), tmp_path / "graph")
     out = data(

@@ -6,9 +6,9 @@ import pytest
 
 from hostile import hostile, response
 from webfarer.types import FailureError, Hit
-from webfarer.web.exchange import Exchange
-from webfarer.web.fetch import Fetcher, FetchSettings
-from webfarer.web.live import LiveWeb
+from webfarer.web.http.exchange import Exchange
+from webfarer.web.http.fetch import Fetcher, FetchSettings
+from webfarer.web.http.live import LiveWeb
 
 SETTINGS = FetchSettings(allow_private=True, timeout=1.0, connect_timeout=1.0, max_bytes=1 << 20)
 

@@ -3,8 +3,8 @@
 import random
 import re
 
-from webfarer.graph.names import Namer
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.names import Namer
+from webfarer.graph.worlds.world import build_world
 from webfarer.types import random_for
 
 

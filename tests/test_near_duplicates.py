@@ -5,8 +5,8 @@ from itertools import pairwise
 
 import pytest
 
-from webfarer.web import nearby
-from webfarer.web.nearby import FEWEST, NEAR, NearDuplicates, Print, fingerprint
+from webfarer.web.crawl import nearby
+from webfarer.web.crawl.nearby import FEWEST, NEAR, NearDuplicates, Print, fingerprint
 
 WORDS = [f"w{number}" for number in range(2000)]
 

@@ -7,7 +7,7 @@ import pytest
 
 from test_document import small_graph
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.web.network import NetworkSite
 from webfarer.web.site import GraphWeb
 

@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webfarer.graph.dumps import import_graph
+from webfarer.graph.dumps.filters import Filters
+from webfarer.graph.dumps.importing import import_graph
+from webfarer.graph.dumps.ntriples import Literal, Statement, line_of, parse_line
+from webfarer.graph.dumps.rdf import value_of
 from webfarer.graph.files import load
-from webfarer.graph.filters import Filters
-from webfarer.graph.ntriples import Literal, Statement, line_of, parse_line
-from webfarer.graph.packed import PackedGraph
-from webfarer.graph.rdf import value_of
+from webfarer.graph.packed.store import PackedGraph
 from webfarer.types import BadInput, Value
 from wikidata_forms import triples
 
@@ -220,7 +220,7 @@ def test_compressed_files_whole_cut_and_broken(tmp_path, suffix, packing):
 
 
 def test_a_line_that_is_too_long_or_not_utf8_is_skipped(tmp_path, monkeypatch):
-    from webfarer.graph import dumps
+    from webfarer.graph.dumps import importing as dumps
 
     monkeypatch.setattr(dumps, "LONGEST", 64)
     good = b"<urn:a> <urn:p> <urn:b> .\n"

@@ -11,17 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webfarer.graph import columns, layout, pack
-from webfarer.graph.columns import ArrayWriter, Texts, mapped, text_writers
+from webfarer.graph.dumps.names_of import plain_name
 from webfarer.graph.files import load
 from webfarer.graph.graph import Fact, KnowledgeGraph
-from webfarer.graph.layout import EDGE, Incidence, lay_out
-from webfarer.graph.names_of import plain_name
-from webfarer.graph.pack import Packer
-from webfarer.graph.packed import PackedGraph, Step
-from webfarer.graph.sample import sample
+from webfarer.graph.packed.columns import ArrayWriter, Texts, mapped, text_writers
+from webfarer.graph.packed.layout import EDGE, Incidence, lay_out
+from webfarer.graph.packed.pack import Packer
+from webfarer.graph.packed.sample import sample
+from webfarer.graph.packed.store import PackedGraph, Step, columns, layout, pack
 from webfarer.graph.walk import Edge, WalkSettings
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.store.atomic import folder as new_folder
 from webfarer.types import BadInput, Value, WebfarerError
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from webfarer.graph.ranked import Ranked, days
+from webfarer.graph.worlds.ranked import Ranked, days
 
 
 @given(st.integers(1, 400), st.integers(0, 2**32), st.data())

@@ -9,14 +9,14 @@ import pytest
 from hostile import hostile_thread, response
 from test_document import small_graph
 from test_network import chinese_graph
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.types import FailureError, Hit
-from webfarer.web.archive import Archive
-from webfarer.web.exchange import Exchange
-from webfarer.web.fetch import FetchSettings
-from webfarer.web.frozen import ArchiveWeb
-from webfarer.web.remote import HttpWeb
-from webfarer.web.serve import listening, serving
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.frozen import ArchiveWeb
+from webfarer.web.http.exchange import Exchange
+from webfarer.web.http.fetch import FetchSettings
+from webfarer.web.http.remote import HttpWeb
+from webfarer.web.http.serve import listening, serving
 from webfarer.web.site import GraphWeb
 
 BASE = "https://old-atlas.example"

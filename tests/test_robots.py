@@ -2,8 +2,8 @@
 
 import pytest
 
-from webfarer.web.exchange import Exchange
-from webfarer.web.robots import MOST_BYTES, product, read_rules, robots_url
+from webfarer.web.crawl.robots import MOST_BYTES, product, read_rules, robots_url
+from webfarer.web.http.exchange import Exchange
 
 HOST = "https://site.example"
 

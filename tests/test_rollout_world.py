@@ -8,17 +8,17 @@ from commands import Webfarer
 from scripted import count
 from webfarer.grade.rules import RuleGrader
 from webfarer.graph.files import load
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.expert import Expert
 from webfarer.rollout.collect import Arena, collect, jobs_for
 from webfarer.rollout.world import Elsewhere, World, by_name, check_served, check_tasks, host_of
 from webfarer.synth.tasks import Source, make_tasks
 from webfarer.types import BadInput, Call, FailureError, Task, ToolSettings, Trajectory
-from webfarer.web.archive import Archive
-from webfarer.web.exchange import Exchange
-from webfarer.web.frozen import ArchiveWeb
-from webfarer.web.remote import HttpWeb
-from webfarer.web.serve import listening, serving
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.frozen import ArchiveWeb
+from webfarer.web.http.exchange import Exchange
+from webfarer.web.http.remote import HttpWeb
+from webfarer.web.http.serve import listening, serving
 
 
 async def test_the_toolbox_keeps_to_its_settings(lore):

@@ -15,10 +15,10 @@ from commands import Webfarer
 from test_document import small_graph
 from test_network import chinese_graph
 from webfarer.types import BadInput
-from webfarer.web import serve
-from webfarer.web.exchange import Exchange
 from webfarer.web.extract import extract
-from webfarer.web.serve import WebServer, listening, serving
+from webfarer.web.http import serve
+from webfarer.web.http.exchange import Exchange
+from webfarer.web.http.serve import WebServer, listening, serving
 from webfarer.web.site import GraphWeb
 
 ATLAS, LEXICON = "old-atlas.example", "new-lexicon.example"

@@ -115,7 +115,7 @@ async def test_an_empty_graph_is_a_web_with_nothing_to_find():
 
 
 def test_nearly_every_label_of_a_procedural_world_comes_first():
-    from webfarer.graph.world import build_world
+    from webfarer.graph.worlds.world import build_world
 
     web = GraphWeb(build_world(11, 400))
     first = [web.index.search(web.graph.label(id), 1)[0].url for id in web.graph.entities]

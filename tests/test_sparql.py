@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 
 from sparql_server import endpoint
+from webfarer.graph.dumps.filters import Filters
+from webfarer.graph.dumps.ntriples import parse_line
 from webfarer.graph.files import load
-from webfarer.graph.filters import Filters
 from webfarer.graph.graph import KnowledgeGraph
-from webfarer.graph.ntriples import parse_line
 from webfarer.types import BadInput, Value, WebfarerError
-from webfarer.web import sparql
-from webfarer.web.sparql import Expansion, expand
+from webfarer.web.http import sparql
+from webfarer.web.http.sparql import Expansion, expand
 from wikidata_forms import triples
 
 WIKIDATA = Path(__file__).parents[2] / "shared" / "data" / "wikidata"

@@ -16,7 +16,7 @@ from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.split import fact_split, path_is, split_entities
 from webfarer.graph.text import node_text
 from webfarer.graph.values import within
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy import tags
 from webfarer.policy.plan import Plan
 from webfarer.synth.constraints import Puzzler
@@ -207,7 +207,7 @@ def test_the_same_seed_gives_the_same_bytes():
 
 def test_the_same_bytes_whatever_the_order_of_hashes():
     code = (
-        "import hashlib; from webfarer.graph.world import build_world;"
+        "import hashlib; from webfarer.graph.worlds.world import build_world;"
         "from webfarer.synth.tasks import Source, make_tasks; g = build_world(1, 60);"
         "s = Source(g, lambda e: e); n = {1: 20, 2: 20, 3: 10};"
         "t = make_tasks(s, seed=1, split='test', per_level=n, recipe='r');"

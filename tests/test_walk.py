@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
 from webfarer.graph.query import execute
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.synth.walk import Walker, chain_query, guessable
 from webfarer.types import Value
 

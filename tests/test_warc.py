@@ -13,9 +13,9 @@ from warcio.warcwriter import WARCWriter
 
 import warcs
 from webfarer.types import BadInput
-from webfarer.web.exchange import Exchange
-from webfarer.web.warc import LIMIT, BadRecord, Record, info_record, response_record
-from webfarer.web.warc_scan import read_at, scan
+from webfarer.web.archive.scan import read_at, scan
+from webfarer.web.archive.warc import LIMIT, BadRecord, Record, info_record, response_record
+from webfarer.web.http.exchange import Exchange
 
 AT = datetime(2026, 11, 21, 8, 30, 0, 250000, UTC)
 HTML = (("Content-Type", "text/html; charset=utf-8"),)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from webfarer.graph.dumps import ALL, import_graph
+from webfarer.graph.dumps.filters import Filters
+from webfarer.graph.dumps.importing import ALL, import_graph
 from webfarer.graph.files import load
-from webfarer.graph.filters import Filters
-from webfarer.graph.packed import PackedGraph
+from webfarer.graph.packed.store import PackedGraph
 from webfarer.types import BadInput, Value
 from wikidata_forms import dump, item, snak, statement
 

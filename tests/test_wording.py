@@ -5,7 +5,7 @@ import random
 import pytest
 
 from webfarer.graph.graph import Entity, Fact, KnowledgeGraph, Relation
-from webfarer.graph.schema import RELATIONS
+from webfarer.graph.worlds.schema import RELATIONS
 from webfarer.synth.grammar import phrase
 from webfarer.synth.wording_en import EnglishWording as Wording
 from webfarer.types import Value

@@ -8,8 +8,8 @@ from datetime import date
 
 import pytest
 
-from webfarer.graph.schema import RELATIONS
-from webfarer.graph.world import FACTS_A_PAGE, MIN_SIZE, build_world
+from webfarer.graph.worlds.schema import RELATIONS
+from webfarer.graph.worlds.world import FACTS_A_PAGE, MIN_SIZE, build_world
 from webfarer.types import BadInput, Value
 from webfarer.web.site import GraphWeb
 
@@ -176,7 +176,7 @@ def test_the_same_seed_gives_the_same_bytes():
 
 @pytest.mark.parametrize("hash_seed", ["0", "4242"])
 def test_the_same_bytes_whatever_the_order_of_hashes(hash_seed):
-    code = "from webfarer.graph.world import build_world; print(build_world(1, 60).sha256)"
+    code = "from webfarer.graph.worlds.world import build_world; print(build_world(1, 60).sha256)"
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True,
         env={"PYTHONHASHSEED": hash_seed},

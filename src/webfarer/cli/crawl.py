@@ -12,12 +12,12 @@ import typer
 from webfarer.cli.options import Json, Quiet, checked, folder_for, print_json, print_table
 from webfarer.cli.progress import Teller
 from webfarer.types import BadInput, WebfarerError
-from webfarer.web.archive import Archive
-from webfarer.web.crawl import crawl as crawl_sites
-from webfarer.web.crawling import Counts, CrawlSettings, checked_roots
-from webfarer.web.fetch import FetchSettings
-from webfarer.web.pages import build_pages
-from webfarer.web.scope import Bounds
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.pages import build_pages
+from webfarer.web.crawl.crawl import crawl as crawl_sites
+from webfarer.web.crawl.scope import Bounds
+from webfarer.web.crawl.settings import Counts, CrawlSettings, checked_roots
+from webfarer.web.http.fetch import FetchSettings
 
 _SAID = {
     "page": "pages",

@@ -10,13 +10,13 @@ import typer
 
 from webfarer.cli.options import Json, Quiet, Seed, print_json, print_table
 from webfarer.cli.progress import Teller
-from webfarer.graph.dumps import import_graph
+from webfarer.graph.dumps.filters import Filters
+from webfarer.graph.dumps.importing import import_graph
 from webfarer.graph.files import save
-from webfarer.graph.filters import Filters
-from webfarer.graph.packed import PackedGraph, Part
-from webfarer.graph.sample import HUB, any_root, sample
+from webfarer.graph.packed.sample import HUB, any_root, sample
+from webfarer.graph.packed.store import PackedGraph, Part
 from webfarer.graph.walk import Walk, WalkSettings, compiled, walks
-from webfarer.web.sparql import Expansion, expand
+from webfarer.web.http.sparql import Expansion, expand
 
 app = typer.Typer(
     help="Import graphs of any size, walk them, and take parts of them out.", no_args_is_help=True

@@ -20,7 +20,7 @@ from webfarer.graph.graph import KnowledgeGraph
 from webfarer.rollout.world import World, by_name, check_served, check_tasks
 from webfarer.store.jsonl import complaint, read_jsonl
 from webfarer.types import BadInput, Task
-from webfarer.web.canonical import canonical
+from webfarer.web.http.canonical import canonical
 from webfarer.web.site import Layout
 
 Model = TypeVar("Model", bound=BaseModel)

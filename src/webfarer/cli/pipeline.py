@@ -34,7 +34,7 @@ from webfarer.grade.rules import equivalent
 from webfarer.graph.files import load, save
 from webfarer.graph.graph import KnowledgeGraph
 from webfarer.graph.split import EntitySplit, fact_split, split_entities, train_graph, valid_graph
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 from webfarer.policy.base import Policy
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.policy.expert import Expert

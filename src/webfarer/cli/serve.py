@@ -13,10 +13,10 @@ import typer
 from webfarer.cli.options import LanguageName, LayoutName, Quiet, open_worlds
 from webfarer.cli.progress import Teller
 from webfarer.types import BadInput
-from webfarer.web.archive import Archive
-from webfarer.web.archive_folder import is_archive
-from webfarer.web.frozen import ArchiveWeb
-from webfarer.web.serve import Servable, WebServer, listening, run
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.folder import is_archive
+from webfarer.web.archive.frozen import ArchiveWeb
+from webfarer.web.http.serve import Servable, WebServer, listening, run
 
 
 def serve(

@@ -22,7 +22,7 @@ from webfarer.cli.options import (
 )
 from webfarer.cli.progress import Teller, Update
 from webfarer.curate.training_set import read_training_set
-from webfarer.graph.world import MIN_SIZE, build_world
+from webfarer.graph.worlds.world import MIN_SIZE, build_world
 from webfarer.policy.source import model_folder
 from webfarer.rollout.world import World
 from webfarer.tools.reader import count_words

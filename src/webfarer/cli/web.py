@@ -26,13 +26,13 @@ from webfarer.cli.options import (
 from webfarer.cli.serve import serve
 from webfarer.tools.reader import ExtractiveReader, count_words
 from webfarer.types import BadInput, Page
-from webfarer.web.archive import Archive
-from webfarer.web.archive_folder import is_archive
-from webfarer.web.fetch import Fetcher, FetchSettings
-from webfarer.web.frozen import ArchiveWeb
-from webfarer.web.live import LiveWeb
+from webfarer.web.archive.archive import Archive
+from webfarer.web.archive.folder import is_archive
+from webfarer.web.archive.frozen import ArchiveWeb
+from webfarer.web.archive.scan import scan
+from webfarer.web.http.fetch import Fetcher, FetchSettings
+from webfarer.web.http.live import LiveWeb
 from webfarer.web.site import GraphWeb
-from webfarer.web.warc_scan import scan
 
 app = typer.Typer(help="Search and read a world's web, or an archive.", no_args_is_help=True)
 

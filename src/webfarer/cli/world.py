@@ -10,7 +10,7 @@ import typer
 
 from webfarer.cli.options import Json, Seed, in_language, print_json, print_table
 from webfarer.graph.files import load, save
-from webfarer.graph.world import build_world
+from webfarer.graph.worlds.world import build_world
 
 app = typer.Typer(help="Build a procedural world, or look at any graph.", no_args_is_help=True)
 

@@ -7,7 +7,7 @@ import math
 import re
 
 from webfarer.graph.graph import KnowledgeGraph, Language, Node
-from webfarer.graph.nouns_zh import has_title
+from webfarer.graph.worlds.nouns_zh import has_title
 from webfarer.types import Value
 
 _DATE = re.compile(r"(-?)(\d{1,6})(?:-(\d{2}))?(?:-(\d{2}))?")

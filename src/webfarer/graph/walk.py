@@ -22,9 +22,9 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from webfarer.graph.columns import Array
 from webfarer.graph.graph import KnowledgeGraph
-from webfarer.graph.layout import Incidence
+from webfarer.graph.packed.columns import Array
+from webfarer.graph.packed.layout import Incidence
 from webfarer.types import BadInput
 
 MASK = (1 << 64) - 1
@@ -182,7 +182,7 @@ def walks(
         return _gathered(starts, each, settings)
     if not compiled():
         raise BadInput("compiled walks need numba: install with pip install 'webfarer[graphs]'")
-    from webfarer.graph.kernels import walk_many
+    from webfarer.graph.packed.kernels import walk_many
 
     return Walks(starts, *walk_many(at, starts, settings, seed, first, threads))
 

@@ -13,7 +13,7 @@ from webfarer.tools.toolbox import Toolbox
 from webfarer.tools.visit import VisitTool
 from webfarer.types import BadInput, Task, ToolSettings, random_for
 from webfarer.web.base import Web
-from webfarer.web.remote import HttpWeb
+from webfarer.web.http.remote import HttpWeb
 from webfarer.web.site import GraphWeb, Layout
 
 _HOST_WORDS = (

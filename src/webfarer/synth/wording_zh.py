@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from webfarer.graph.graph import Fact, Node
 from webfarer.graph.hanzi import has_han, simplified
-from webfarer.graph.nouns_zh import measure_word
 from webfarer.graph.text import name_in_text, value_text
+from webfarer.graph.worlds.nouns_zh import measure_word
 from webfarer.synth.bound import Bound
 from webfarer.synth.mention import Mentions
 from webfarer.types import Value

@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 from webfarer.graph.graph import KnowledgeGraph
 from webfarer.web.article import article
 from webfarer.web.build import Site
-from webfarer.web.canonical import canonical
 from webfarer.web.document import Bullets, Document, Run, Runs, Section
+from webfarer.web.http.canonical import canonical
 from webfarer.web.phrases import capitalised
 from webfarer.web.urls import Address, plain_slugs, read_address
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from webfarer.graph.graph import Language
 from webfarer.graph.hanzi import HAN, simplified
-from webfarer.graph.nouns_zh import measure_word
 from webfarer.graph.text import number_text
+from webfarer.graph.worlds.nouns_zh import measure_word
 from webfarer.web.phrases import PREPOSITION, Phrases
 
 _MEETING = re.compile(rf"(?:[^\W\d_{HAN}]|[.)!?'])[{HAN}]|[{HAN}][^\W\d_{HAN}]")

@@ -10,9 +10,9 @@ import re
 from urllib.parse import unquote, urlsplit
 
 from webfarer.types import Page
-from webfarer.web.charset import decode
-from webfarer.web.exchange import Exchange
 from webfarer.web.extract import extract
+from webfarer.web.http.charset import decode
+from webfarer.web.http.exchange import Exchange
 
 _HTML = ("text/html", "application/xhtml+xml")
 _TEXT = re.compile(r"text/(?!css|javascript).*|application/(?:[\w.-]+\+)?(?:json|xml|yaml)")

@@ -10,9 +10,9 @@ from typing import Literal
 from webfarer.graph.graph import KnowledgeGraph
 from webfarer.types import Hit, Page
 from webfarer.web.build import Site
-from webfarer.web.exchange import Exchange
 from webfarer.web.extract import extract
 from webfarer.web.html import render
+from webfarer.web.http.exchange import Exchange
 from webfarer.web.index import SearchIndex
 from webfarer.web.network import NetworkSite
 

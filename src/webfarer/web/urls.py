@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 from urllib.parse import quote, unquote, urlsplit
 
-from webfarer.web.canonical import canonical
+from webfarer.web.http.canonical import canonical
 
 _SAFE = "_-.,()"
 _PAGE = re.compile(r"(?:^|&)page=(\d{1,6})(?=&|$)")

@@ -1,0 +1,1 @@
+"""Reading the dumps that graphs are published in."""

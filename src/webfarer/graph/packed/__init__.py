@@ -1,0 +1,1 @@
+"""Graphs too large for memory: arrays on disk, walked where they lie."""

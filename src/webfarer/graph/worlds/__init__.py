@@ -1,0 +1,1 @@
+"""Procedural worlds, in English and in Chinese."""

@@ -1,0 +1,1 @@
+"""Archives: standard WARC files, indexed, searched and replayed."""

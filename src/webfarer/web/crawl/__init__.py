@@ -1,0 +1,1 @@
+"""The crawler: a site, politely, into an archive; resumable."""

@@ -1,0 +1,1 @@
+"""Everything over the network: fetching safely, serving, endpoints."""
