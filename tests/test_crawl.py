@@ -25,7 +25,8 @@ from commands import Webfarer
 from hostile import hostile, hostile_thread, response
 from webfarer.types import BadInput, WebfarerError
 from webfarer.web.archive import folder as archive_folder
-from webfarer.web.archive.archive import Archive, rows
+from webfarer.web.archive import rows
+from webfarer.web.archive.archive import Archive
 from webfarer.web.crawl.crawl import JOURNAL, crawl
 from webfarer.web.crawl.journal import Journal, Line
 from webfarer.web.crawl.links import read_page

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from webfarer.graph.dumps.names_of import plain_name
 from webfarer.graph.files import load
 from webfarer.graph.graph import Fact, KnowledgeGraph
+from webfarer.graph.packed import columns, layout, pack
 from webfarer.graph.packed.columns import ArrayWriter, Texts, mapped, text_writers
 from webfarer.graph.packed.layout import EDGE, Incidence, lay_out
 from webfarer.graph.packed.pack import Packer
 from webfarer.graph.packed.sample import sample
-from webfarer.graph.packed.store import PackedGraph, Step, columns, layout, pack
+from webfarer.graph.packed.store import PackedGraph, Step
 from webfarer.graph.walk import Edge, WalkSettings
 from webfarer.graph.worlds.world import build_world
 from webfarer.store.atomic import folder as new_folder
