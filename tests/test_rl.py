@@ -336,3 +336,26 @@ def test_chunked_log_probabilities_and_their_gradients_are_those_of_the_whole(ti
     assert torch.allclose(parts, whole, atol=1e-6)
     mine = [p.grad for p in model.parameters() if p.grad is not None]
     assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(mine, grads, strict=True))
+
+
+def test_the_pre_filter_leaves_out_what_is_solved(tiny_model, tmp_path):
+    """Tasks 0 to 3 are always solved and 4 to 7 never: by setting both go."""
+
+    def judge(job, ids):
+        number = int(job.task.id[1:])
+        return number < 4 or (number >= 8 and ids[-1] % 2 == 0)
+
+    for drop, left in ((False, range(4, 12)), (True, range(8, 12))):
+        settings = SETTINGS.model_copy(
+            update={"steps": 3, "eval_every": 0, "prefilter": 3, "drop_unsolved": drop}
+        )
+        out = tmp_path / str(drop)
+        first = Bandit(tiny_model, judge=judge)
+        reinforce(settings, tiny_model, first, TASKS, out)
+        names = {name for step, name, _ in first.asked if step >= 0}
+        assert names <= {f"t{number}" for number in left}
+        assert sum(step == -1 for step, _, _ in first.asked) == 3 * len(TASKS)
+        again = Bandit(tiny_model, judge=judge)
+        (out / "model" / "training.json").parent.rename(out / "gone")
+        reinforce(settings, tiny_model, again, TASKS, out)
+        assert all(step >= 0 for step, _, _ in again.asked)  # it was kept

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from webfarer.cli.manifest import folder_key
 from webfarer.grade.rules import RuleGrader
 from webfarer.policy.base import Policy
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.policy.expert import Expert
+from webfarer.policy.llm import LlmPolicy
 from webfarer.policy.source import model_folder
 from webfarer.rollout.collect import Arena
 from webfarer.rollout.prompt import system_prompt
 from webfarer.rollout.world import World
 from webfarer.types import Recipe, RolloutSettings, ToolSettings
+
+if TYPE_CHECKING:
+    from webfarer.policy.local import LocalEngine
 
 
 def arena(
@@ -45,13 +49,20 @@ def arena(
 
 def local_policy(
     name: str, source: Path, renderer: ChatRenderer, rollout: RolloutSettings, temperature: float
-) -> Policy:
+) -> LlmPolicy:
     """A model folder behind the local engine."""
-    from webfarer.policy.llm import LlmPolicy
+    engine = local_engine(source, renderer, rollout)
+    return LlmPolicy(
+        name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens
+    )
+
+
+def local_engine(source: Path, renderer: ChatRenderer, rollout: RolloutSettings) -> LocalEngine:
+    """The engine over a model folder."""
     from webfarer.policy.local import LocalEngine
     from webfarer.policy.model import load_model
 
-    engine = LocalEngine(
+    return LocalEngine(
         load_model(source, dtype=rollout.dtype),
         renderer.tokenizer,
         slots=rollout.slots,
@@ -59,9 +70,6 @@ def local_policy(
         max_cache_tokens=rollout.max_cache_tokens,
         chunk=rollout.prefill_chunk,
         batch_tokens=rollout.batch_tokens,
-    )
-    return LlmPolicy(
-        name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens
     )
 
 

@@ -21,6 +21,7 @@ from webfarer.cli.options import (
     settings_of,
 )
 from webfarer.cli.progress import Teller, Update
+from webfarer.cli.reinforce import reinforce
 from webfarer.curate.training_set import read_training_set
 from webfarer.graph.worlds.world import MIN_SIZE, build_world
 from webfarer.policy.source import model_folder
@@ -90,6 +91,9 @@ def sft(
         )
     tell_left_out(made, chosen.sft.length, teller)
     _tell(made, json)
+
+
+app.command("rl")(reinforce)
 
 
 @app.command("base")

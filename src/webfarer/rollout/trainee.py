@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from webfarer.policy.base import Policy
 from webfarer.rollout.collect import Arena, Job
@@ -18,11 +18,11 @@ class Taking(Protocol):
 
     context: int
 
-    def load_state(self, state: Mapping[str, object], version: int) -> None: ...
+    def load_state(self, state: Mapping[str, Any], version: int) -> None: ...
 
 
 class Stateful(Protocol):
-    def state_dict(self) -> Mapping[str, object]: ...
+    def state_dict(self) -> Mapping[str, Any]: ...
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,10 @@ class Trainee:
         """The graded attempts, in the order of the jobs."""
         arena = replace(self.arena, seed=seed_for(self.arena.seed, "rl", step))
         return asyncio.run(_together(self.policy, arena, jobs))
+
+    def attempts(self, jobs: Sequence[Job]) -> list[Rolled]:
+        """Graded attempts outside of any step, as an evaluation makes them."""
+        return asyncio.run(_together(self.policy, self.arena, jobs))
 
     def take(self, model: Stateful, version: int) -> None:
         """Copies the model's weights into the engine, which forgets its cache."""

@@ -46,7 +46,8 @@ _DRY = 3  # steps in a row in which every attempt failed on our side, before the
 class Rollouts(Protocol):
     """Makes attempts under the trainer's weights; `longest` is the engine's context, in tokens."""
 
-    longest: int
+    @property
+    def longest(self) -> int: ...
 
     def make(self, jobs: Sequence[Job], step: int) -> list[Rolled]:
         """The attempts, graded, in the order of the jobs; seeds are keyed by step, task, member."""
@@ -140,6 +141,8 @@ def reinforce(
     if finished(out / "model", key):
         return out / "model"
     run = _prepare(settings, source, rollouts, tasks, out, seed, device)
+    if settings.prefilter and run.row.prefilter:
+        run.order = TaskOrder(_prefiltered(run, tasks), settings, seed)
     done = load_checkpoint(
         out / "checkpoint.safetensors", run.updater.trained, run.updater.optimizer, key
     )
@@ -193,11 +196,7 @@ def _step(run: _Run, step: int) -> StepMetric:
     rolled_at = time.perf_counter()
     outcomes = [one.outcome for one in sampled]
     counts = run.row.select(outcomes, random_for("rl select", run.seed, step))
-    seen = [
-        Seen(step=step + 1, task=one.group.task_id, correct=outcome.correct, valid=outcome.valid,
-             count=count)
-        for one, outcome, count in zip(sampled, outcomes, counts, strict=True)
-    ]  # fmt: skip
+    seen = _seen(step + 1, sampled, counts)
     append_jsonl(run.out / "groups.jsonl", seen)
     run.order.learn(seen)
     run.cursor = cursor
@@ -241,13 +240,53 @@ def _accepted(sampled: Sequence[Sampled], places: Sequence[int], wanted: int) ->
     return list(sampled[:last])
 
 
-def _roll(run: _Run, step: int, tasks: Sequence[Task]) -> list[Sampled]:
-    size = run.settings.group
+def _roll(
+    run: _Run, step: int, tasks: Sequence[Task], size: int = 0, version: int | None = None
+) -> list[Sampled]:
+    """`size` attempts at each task (a group), graded, in task order."""
+    size = size or run.settings.group
     jobs = [Job(task, member) for task in tasks for member in range(size)]
     rolled = run.rollouts.make(jobs, step)
     return [
-        Sampled.of(task.id, step, rolled[at * size : (at + 1) * size])
+        Sampled.of(
+            task.id, step if version is None else version, rolled[at * size : (at + 1) * size]
+        )
         for at, task in enumerate(tasks)
+    ]
+
+
+def _prefiltered(run: _Run, tasks: Sequence[Task]) -> list[Task]:
+    """DUPO's first filter (WebSailor, section 3.3): without the tasks that every attempt of the
+    first weights solves, and by setting those that none does. Its lots are kept as they are made;
+    a task whose attempts failed on our side stays."""
+    path, size = run.out / "prefilter.jsonl", run.settings.prefilter
+    seen = {one.task: one for one in _kept(path, Seen, 0)}
+    run.rollouts.take(run.model, 0)
+    left = [task for task in tasks if task.id not in seen]
+    for start in range(0, len(left), run.settings.tasks):
+        lot = left[start : start + run.settings.tasks]
+        found = _seen(0, _roll(run, -1, lot, size, 0), [0] * len(lot))
+        append_jsonl(path, found)
+        seen |= {one.task: one for one in found}
+    return [task for task in tasks if not _settled(seen[task.id], run.settings.drop_unsolved)]
+
+
+def _settled(seen: Seen, drop_unsolved: bool) -> bool:
+    if not seen.valid:
+        return False
+    return seen.correct == seen.valid or (drop_unsolved and seen.correct == 0)
+
+
+def _seen(step: int, sampled: Sequence[Sampled], counts: Sequence[int]) -> list[Seen]:
+    return [
+        Seen(
+            step=step,
+            task=one.group.task_id,
+            correct=one.outcome.correct,
+            valid=one.outcome.valid,
+            count=count,
+        )
+        for one, count in zip(sampled, counts, strict=True)
     ]
 
 

@@ -134,7 +134,9 @@ class RlSettings(Record):
     updates. `importance_cap` bounds the weight old / engine (None: no such weight); `kl` weighs the
     distance to the first weights (0: none is kept). `rounds` bounds dynamic sampling: after so many
     lots of tasks the step goes on with what there is. `margin` is that of the soft overlong
-    punishment, in tokens. `as_weights`: DUPO's copies are weights instead. `partly_solved` is the
+    punishment, in tokens. `as_weights`: DUPO's copies are weights instead. `prefilter` attempts are
+    made at each task before training, where the algorithm has a pre-filter: tasks that all of them
+    solve are left out, and with `drop_unsolved` those that none does. `partly_solved` is the
     share of a step's tasks drawn again from those that some attempts solved and others did not.
     `levels_by_step` is a curriculum: from that step on, tasks of up to that level. `micro_tokens`
     is the longest packed row of a forward pass. The mean gap between the engine's and the trainer's
@@ -158,6 +160,8 @@ class RlSettings(Record):
     rounds: Positive = 4
     margin: Positive = 256
     as_weights: bool = True
+    prefilter: Whole = 0
+    drop_unsolved: bool = False
     partly_solved: Share = 0.0
     levels_by_step: tuple[tuple[Whole, Level], ...] = ()
     micro_tokens: int = Field(default=8192, ge=2)
@@ -194,4 +198,5 @@ class Recipe(Record):
     expert: ExpertSettings = ExpertSettings()
     funnel: FunnelSettings = FunnelSettings()
     sft: SftSettings = SftSettings()
+    rl: RlSettings = RlSettings()
     eval: EvalSettings = EvalSettings()
