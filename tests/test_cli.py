@@ -32,8 +32,9 @@ VERBS = [
     (), ("run",), ("world", "build"), ("world", "show"), ("web", "search"), ("web", "visit"),
     ("web", "serve"), ("web", "crawl"), ("web", "index"), ("web", "show"),
     ("tasks", "make"), ("tasks", "check"), ("rollout",),
-    ("curate",), ("train", "sft"), ("train", "rl"), ("train", "base"), ("eval",), ("graph", "import"),
-    ("graph", "show"), ("graph", "walk"), ("graph", "sample"), ("graph", "expand"),
+    ("curate",), ("train", "sft"), ("train", "rl"), ("train", "base"), ("eval",),
+    ("graph", "import"), ("graph", "show"), ("graph", "walk"),
+    ("graph", "sample"), ("graph", "expand"),
 ]  # fmt: skip
 
 
