@@ -310,6 +310,13 @@ class _Behaviours:
         await send(_CHUNKED + b"fffffffffffffffff\r\nxxxx")
         await asyncio.sleep(MAX_SECONDS)
 
+    async def _two_answers(self, asked: Asked, send: Sender) -> bool:
+        """/two-answers?s=0.1: an answer, and so many seconds later one that nobody asked for."""
+        await send(response())
+        await asyncio.sleep(float(asked.get("s", "0")))
+        await send(response("<p>of another page"))
+        return True
+
     async def _two_lengths(self, asked: Asked, send: Sender) -> None:
         await send(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 5\r\n\r\nabcde")
 

@@ -399,9 +399,13 @@ def test_what_cannot_be_used_is_counted_said_and_skipped(tmp_path):
             f"at byte {sum(map(len, parts[:6]))}: the file ends within a record",
         ]
         assert len(list(archive.problems())) == 5
-        assert archive.add(path, silent) == Added(0, 0)
+        again = []
+        assert archive.add(path, again.append) == Added(0, 1)  # it still ends there
+        assert again == said[-1:]
+        assert len(list(archive.problems())) == 5
         path.write_bytes(data)  # fetched again, whole this time
         assert archive.add(path, silent) == Added(1, 0)
+        assert len(list(archive.problems())) == 4
         assert [row.url for row in archive.rows()] == [URLS[0], URLS[3]]
 
 

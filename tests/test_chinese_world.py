@@ -207,7 +207,7 @@ def test_works_have_book_marks_in_running_text_alone():
 # The world
 
 
-GOLDEN = "c7f7e8ad2259b518d47e9efd9dd2b9c6cb9e4279f5bf6c76783708ee40290d45"
+GOLDEN = "082d88767ee2b565ac22d86ff7f7c3da0a0015b48cc5198f38ef5497f9aecb9b"
 
 
 def test_the_same_seed_gives_the_same_bytes():

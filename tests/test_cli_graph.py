@@ -11,7 +11,7 @@ import pytest
 from commands import Webfarer
 from sparql_server import endpoint
 from test_sparql import ITEMS, E
-from webfarer.graph.files import load
+from webfarer.graph.files import load, save
 from webfarer.graph.packed.store import PackedGraph
 from webfarer.graph.worlds.world import build_world
 from wikidata_forms import dump, triples
@@ -81,7 +81,7 @@ def test_an_import_tells_of_lines_and_files_that_are_broken(lines, webfarer, tmp
     PackedGraph.open(tmp_path / "s").check()
 
 
-@pytest.mark.parametrize("where", ["edge", "_write_edges_of"])
+@pytest.mark.parametrize("where", ["edge", "_write_numbered"])
 def test_an_import_killed_on_the_way_leaves_nothing_and_is_run_again(
     lines, tmp_path, webfarer, where
 ):
@@ -104,7 +104,9 @@ def test_an_import_killed_on_the_way_leaves_nothing_and_is_run_again(
 def test_expand(webfarer, tmp_path):
     with endpoint(ITEMS) as server:
         said = webfarer("graph", "expand", server.url, "--root", "Q1", "--out", tmp_path / "g",
-                        "--property", "P19,P17", "--language", "en,zh", "--json")  # fmt: skip
+                        "--property", "P19,P17", "--language", "en,zh", "--json",
+                        "--user-agent", "readers/1.0 (ada@example.org)")  # fmt: skip
+    assert server.agents == {"readers/1.0 (ada@example.org)"}
     assert (said.code, said.json["facts"]) == (0, 3)
     assert load(tmp_path / "g").sha256 == said.json["sha256"]
 
@@ -124,6 +126,7 @@ def test_expand(webfarer, tmp_path):
         (("walk", "{store}", "--edges", "0"), "give at least 1"),
         (("sample", "{store}", "{x}"), "is a file"),
         (("sample", "{dir}", "{out}"), "is not a packed graph"),
+        (("walk", "{world}"), "is an ordinary graph, not a packed one: webfarer world show"),
         (("expand", "nowhere", "--root", "Q1", "--out", "{out}"), "no address"),
     ],
 )
@@ -131,6 +134,8 @@ def test_what_cannot_be_used_is_told_in_one_line(store, webfarer, tmp_path, argu
     places = {"gone": tmp_path / "gone", "out": tmp_path / "out", "store": store, "dir": tmp_path,
               "x": tmp_path / "x.nt"}  # fmt: skip
     (tmp_path / "x.nt").write_text("<urn:a> <urn:p> <urn:b> .\n")
+    places["world"] = tmp_path / "world"
+    save(build_world(1, 60), places["world"])
     quiet = ["--quiet"] if arguments[0] in ("import", "sample", "expand") else []
     found = webfarer("graph", *(text.format(**places) for text in arguments), *quiet)
     assert said in found.complaint

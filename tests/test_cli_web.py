@@ -47,9 +47,9 @@ def test_a_page_of_an_archive_is_read(webfarer, archive):
                            "--record"),
         (f"{SITE}/out", "http://elsewhere.test/page is not in ARCHIVE: fetch it and keep it there "
                         "with --record"),
-        (f"{SITE}/gone", f"{SITE}/gone: not_found: 404: there is no page at {SITE}/gone."),
+        (f"{SITE}/gone", f"404: there is no page at {SITE}/gone."),
         (f"{SITE}/blank", f"{SITE}/blank: empty; search first to find a page's address"),
-        ("file:///etc/passwd", "file:///etc/passwd: refused: file:///etc/passwd may not be fetched:"
+        ("file:///etc/passwd", "file:///etc/passwd may not be fetched:"
                                " it is no web address, or on a host that is not allowed."),
     ],
 )  # fmt: skip
@@ -102,7 +102,8 @@ def test_warc_files_of_others_are_indexed_searched_and_read(webfarer, tmp_path):
     assert [hit["url"] for hit in hits] == urls[1:]
     assert webfarer("web", "visit", out, urls[0]).out == "the river\n"
     again = webfarer("web", "index", path, "--out", out, "--json")
-    assert again.json == {str(path): {"records": 0, "problems": 0}}
+    assert again.json == {str(path): {"records": 0, "problems": 1}}
+    assert again.err == said.err
     shown = webfarer("web", "show", out, "--json").json
     assert shown["problem"] == {"the file ends within a record": 1}
     assert (shown["urls"], shown["host"], shown["status"]) == (2, {"a.test": 2}, {"200": 2})

@@ -701,9 +701,14 @@ def test_the_command_crawls_indexes_and_goes_on(tmp_path: Path, webfarer: Webfar
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        (("http://127.0.0.1:9/",), 1, "no page could be had of http://127.0.0.1:9/: private"),
+        (
+            ("http://127.0.0.1:9/",),
+            1,
+            "no page could be had of http://127.0.0.1:9/: on a private network",
+        ),
         (("nonsense",), 2, "'nonsense' is no web address"),
         (("http://a.example/", "--route", "a.example"), 2, "give HOST=URL"),
+        (("http://a.example/", "--user-agent", "/x"), 2, "'/x' is no user agent: give a name"),
         (("http://a.example/", "--route", "a.example=x"), 2, "a route has to lead to"),
     ],
 )

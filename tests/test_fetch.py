@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import httpcore
 import pytest
+from pydantic import ValidationError
 
 from hostile import HELLO, Hostile, bomb, hostile, hostile_thread, response
 from webfarer.types import BadInput
@@ -97,6 +98,12 @@ async def test_a_request_says_who_asks_and_no_more(server):
     }
 
 
+@pytest.mark.parametrize("agent", ["", " ", "/x", " x", "a\r\nX-Evil: 1", "a\0", "été"])
+def test_who_asks_is_one_line_that_begins_with_a_name(agent):
+    with pytest.raises(ValidationError):
+        FetchSettings(user_agent=agent)
+
+
 async def test_a_redirect_is_an_answer_and_is_not_followed_by_get(server):
     async with Fetcher(limits()) as fetcher:
         exchange = await fetcher.get(server.url("/redirects?n=2"))
@@ -129,6 +136,17 @@ async def test_connections_are_kept_and_used_again(server):
         await asyncio.sleep(0.01)
     assert not server._tasks
     await fetcher.aclose()
+
+
+@pytest.mark.parametrize("behind", [0.0, 0.05])
+async def test_impossible_that_an_answer_no_one_asked_for_is_taken_for_the_next(server, behind):
+    """Together with the one before it, or while the connection is idle."""
+    server.raw("/both", response("one") + response("another"))
+    asked = f"/two-answers?s={behind}" if behind else "/both"
+    async with Fetcher(limits()) as fetcher:
+        await fetcher.get(server.url(asked))
+        await asyncio.sleep(2 * behind)
+        assert (await fetcher.get(server.url("/ok"))).body == HELLO
 
 
 @pytest.mark.parametrize("path", ["/gzip", "/members", "/deflate", "/raw-deflate", "/nested?n=2"])

@@ -1,6 +1,7 @@
 """`ArchiveWeb`: an archive searched and read, offline and the same every time."""
 
 import asyncio
+import gc
 import gzip
 import random
 import re
@@ -354,6 +355,17 @@ def test_a_disk_that_is_full_is_said_and_leaves_the_archive(tmp_path, monkeypatc
             build_pages(archive)
         assert {path.name for path in folder.iterdir()} == {
             "archive.json", "index.jsonl", "warc", ".lock", ".search.lock"}  # fmt: skip
+
+
+def test_a_disk_that_is_full_while_pages_are_written_leaves_no_noise(tmp_path, monkeypatch):
+    unraised = []
+    monkeypatch.setattr(sys, "unraisablehook", unraised.append)
+    monkeypatch.setattr(pages_module, "_write", lambda _, lines: next(lines) and full())
+    full_disk = pytest.raises(WebfarerError, match="no space left")
+    with Archive.open(fill(tmp_path / "a")) as archive, full_disk:
+        build_pages(archive)
+    gc.collect()
+    assert unraised == []
 
 
 def full(*_):

@@ -197,7 +197,7 @@ def test_what_is_mended_is_counted(tmp_path):
     assert second.extracts == {"en": "one\n\ntwo"}
     assert reading.graph.type_label("Q99") == "Q99"
     assert reading.notes == {
-        "entities without an English label, named by their id": 2,
+        "entities without a label in the graph's language or in English, named by their id": 1,
         "extracts of entities that are not in the graph, ignored": 1,
         "texts with invisible characters, removed": 2,
         "types given twice, dropped": 1,

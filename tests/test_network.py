@@ -65,6 +65,20 @@ def test_every_entity_has_one_page_on_the_host_of_its_type(web: GraphWeb):
         assert two.startswith(first)
 
 
+def test_hosts_are_called_in_english_or_by_a_name_that_dns_takes():
+    """The second by hand: Python's punycode codec."""
+    chinese = GraphWeb(build_world(5, 60, language="zh"), PORTAL, layout="network")
+    english = GraphWeb(build_world(5, 60), PORTAL, layout="network")
+    assert chinese.hosts == english.hosts
+    words = [Entity("a", ("词语",), {"zh": "甲"}), Entity("b", ("两 词",), {"zh": "乙"}),
+             Entity("c", ("、",), {"zh": "丙"})]  # fmt: skip
+    named = GraphWeb(KnowledgeGraph("词", words, [], [], "zh"), PORTAL, layout="network")
+    codes = [f"xn--{word.encode('punycode').decode()}" for word in ("词语", "两-词")]
+    assert [host.partition(".")[0] for host in named.hosts[1:3]] == codes
+    assert named.hosts[3].startswith("other")
+    assert all(named.page(named.url_of(id)).status == "ok" for id in "abc")
+
+
 def test_hosts_are_names_that_dns_takes(web: GraphWeb):
     for host in web.hosts:
         assert re.fullmatch(r"(?:[a-z0-9-]{1,63}\.)+example", host)
@@ -96,8 +110,8 @@ def test_letters_of_a_chinese_host_are_paged():
     web = GraphWeb(chinese_graph(), PORTAL, layout="network")
     first = web.page("https://city.old-atlas.example/")
     second = web.page("https://city.old-atlas.example/?page=2")
-    assert first.text.count(" (1)") == 50
-    assert second.text.count(" (1)") == 10
+    assert first.text.count("（1）") == 50
+    assert second.text.count("（1）") == 10
     assert first.title == "城市"
 
 

@@ -191,6 +191,8 @@ def test_the_order_of_lines_makes_no_difference(tmp_path):
     one = import_graph([tmp_path / "a.nt"], tmp_path / "a").manifest
     two = import_graph([tmp_path / "b.nt"], tmp_path / "b").manifest
     assert one.files == two.files
+    assert one.relations == two.relations  # facts given twice are counted once
+    assert [(each.id, each.facts) for each in one.relations] == [("P2", 1), ("P4", 1)]
 
 
 def small_blocks(data: bytes) -> bytes:

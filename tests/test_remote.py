@@ -16,7 +16,7 @@ from webfarer.web.archive.frozen import ArchiveWeb
 from webfarer.web.http.exchange import Exchange
 from webfarer.web.http.fetch import FetchSettings
 from webfarer.web.http.remote import HttpWeb
-from webfarer.web.http.serve import listening, serving
+from webfarer.web.http.running import listening, serving
 from webfarer.web.site import GraphWeb
 
 BASE = "https://old-atlas.example"
@@ -40,7 +40,7 @@ QUICK = FetchSettings(timeout=0.3)
 @contextmanager
 def remote(web: GraphWeb) -> Iterator[HttpWeb]:
     with serving([web]) as address:
-        yield HttpWeb(web.name, web.site.base, address, web.hosts)
+        yield HttpWeb(web.name, web.site.base, address, web.hosts, language=web.language)
 
 
 @pytest.fixture(scope="module", params=["english", "chinese", "world", "network"])

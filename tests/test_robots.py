@@ -50,6 +50,11 @@ def test_our_own_group_holds_and_not_the_one_for_all():
     assert (others.allows(f"{HOST}/y"), others.delay) == (False, 0.0)
 
 
+@pytest.mark.parametrize(("asked", "delay"), [("1e9", 120), ("-3", 0), ("nan", 0)])
+def test_no_host_holds_a_crawl_up_for_ever(asked, delay):
+    assert rules(f"User-agent: *\nCrawl-delay: {asked}\n").delay == delay
+
+
 @pytest.mark.parametrize(
     ("status", "allowed"), [(404, True), (403, True), (401, True), (500, False), (503, False)]
 )

@@ -18,7 +18,7 @@ from webfarer.web.archive.archive import Archive
 from webfarer.web.archive.frozen import ArchiveWeb
 from webfarer.web.http.exchange import Exchange
 from webfarer.web.http.remote import HttpWeb
-from webfarer.web.http.serve import listening, serving
+from webfarer.web.http.running import listening, serving
 
 
 async def test_the_toolbox_keeps_to_its_settings(lore):

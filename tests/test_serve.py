@@ -18,7 +18,8 @@ from webfarer.types import BadInput
 from webfarer.web.extract import extract
 from webfarer.web.http import serve
 from webfarer.web.http.exchange import Exchange
-from webfarer.web.http.serve import WebServer, listening, serving
+from webfarer.web.http.running import listening, serving
+from webfarer.web.http.serve import WebServer
 from webfarer.web.site import GraphWeb
 
 ATLAS, LEXICON = "old-atlas.example", "new-lexicon.example"
@@ -27,11 +28,11 @@ ATLAS, LEXICON = "old-atlas.example", "new-lexicon.example"
 class Pages:
     """A web of given exchanges, as an archive has them."""
 
-    name = "pages"
+    language = "en"
 
-    def __init__(self, *exchanges: Exchange) -> None:
+    def __init__(self, *exchanges: Exchange, hosts=("pages.example",), name="pages") -> None:
         self.exchanges = {exchange.url: exchange for exchange in exchanges}
-        self.hosts = ("pages.example",)
+        self.hosts, self.name = hosts, name
 
     def respond(self, url):
         return self.exchanges.get(url)
@@ -167,6 +168,46 @@ def test_a_bare_address_lists_what_is_served(client, atlas: GraphWeb):
     listed = client.get("/", headers={"accept": "application/json"}).json()
     assert listed[0] == {"name": "hill-land", "hosts": [ATLAS]}
     assert client.get("/else").status_code == 404
+
+
+def test_what_a_server_says_of_a_chinese_web_is_chinese(client, lexicon: GraphWeb):
+    found, missed = (get(client, f"https://{LEXICON}/search?q={q}").text for q in ("城市", "zz"))
+    gone = get(client, f"https://{LEXICON}/wiki/zz")
+    assert "<h1>搜索结果</h1>" in found
+    assert "没有找到相关页面。" in missed
+    assert (gone.status_code, gone.headers["webfarer-status"]) == (404, "not_found")
+    assert "<h1>页面不存在</h1>" in gone.text
+    assert all('<html lang="zh">' in text and "Search" not in text for text in (found, gone.text))
+
+
+def test_only_what_can_be_searched_has_a_field_for_it(client):
+    assert "<form" not in client.get("/").text
+    assert "<form" in get(client, f"https://{ATLAS}/search?q=karsk").text
+
+
+def test_what_a_page_is_asked_comes_back_as_text(client):
+    for path in (
+        "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/%3Cscript%3E",
+        "/search?k=%3Cb%3E",
+    ):
+        text = get(client, f"https://{ATLAS}{path}").text
+        assert "<script>" not in text
+        assert "<b>" not in text
+
+
+def test_every_site_has_an_alias_of_its_own_that_is_a_host_name():
+    hosts = ["a.example", "a.example-2", "a.example:80", "my_host.example", "[::1]:8000"]
+    webs = [Pages(hosts=hosts, name="one"), Pages(hosts=hosts[:1], name="two"),
+            Pages(hosts=["a.example-80"], name="three")]  # fmt: skip
+    server = WebServer(webs)
+    aliases = [site.alias for site in server._by_alias.values()]
+    assert aliases == [
+        "a.example.localhost", "a.example-2.localhost", "a.example-80.localhost",
+        "my-host.example.localhost", "1-8000.localhost", "a.example-3.localhost",
+        "a.example-80-2.localhost",
+    ]  # fmt: skip
+    assert [server.alias_of(web) for web in webs] == [aliases[0], aliases[5], aliases[6]]
 
 
 def test_an_alias_shows_the_same_bytes_but_for_addresses_served_here(client, atlas, lexicon):

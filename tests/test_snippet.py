@@ -96,3 +96,8 @@ def test_long_runs_are_read_in_a_straight_line(body: str):
 @given(st.text("的a 。.\n1B，"), st.sampled_from(["的的", "a", "1"]))
 def test_a_snippet_of_anything_is_short(body: str, stem: str):
     assert len(snippet(body, {stem: 1.0}, 20)) <= 20
+
+
+def test_blank_lines_are_one_break():
+    body = "# Event Loop\n\nSource code\n\n\n- asyncio runs tasks"
+    assert snippet(body, {"event": 1.0}) == "# Event Loop; Source code; - asyncio runs tasks"

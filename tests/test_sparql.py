@@ -204,6 +204,9 @@ def test_queries_are_made_smaller_until_the_endpoint_keeps_up(tmp_path):
         ({"endpoint": "http://"}, "no address"),
         ({"roots": ("_:b0",)}, "no root"),
         ({"roots": ("Q77",)}, "knows no such facts"),
+        ({"user_agent": "one\r\nX-Two: 2"}, "no user agent"),
+        ({"user_agent": "阿达"}, "no user agent"),
+        ({"user_agent": " "}, "no user agent"),
     ],
 )
 def test_what_cannot_be_asked_is_told(tmp_path, settings, said):
@@ -224,6 +227,9 @@ def test_it_says_who_asks(tmp_path):
     with endpoint(ITEMS) as server:
         asked(server, tmp_path / "g", hops=1)
         assert all(agent.startswith("webfarer/") for agent in server.agents)
+        server.agents.clear()
+        asked(server, tmp_path / "h", hops=1, user_agent="readers/1.0 (ada@example.org)")
+        assert server.agents == {"readers/1.0 (ada@example.org)"}
 
 
 def test_what_is_kept_is_n_triples(tmp_path):

@@ -112,7 +112,8 @@ def test_bodies_as_they_were_received():
     text = b"<p>" + b"some words " * 50
     for encoding, body in [("gzip", gzip.compress(text)), ("deflate", warcs.deflated(text)),
                            ("deflate", warcs.deflated(text, raw=True)), ("identity", text),
-                           ("gzip", text)]:  # fmt: skip
+                           ("gzip", text), ("x-gzip", gzip.compress(text[:9]) + gzip.compress(
+                               text[9:]))]:  # fmt: skip
         for chunk in (False, True):
             sent = {"Content_Encoding": encoding}
             if chunk:

@@ -7,7 +7,7 @@ import pytest
 
 from webfarer.graph.dumps.filters import Filters
 from webfarer.graph.dumps.importing import ALL, import_graph
-from webfarer.graph.files import load
+from webfarer.graph.files import load, save
 from webfarer.graph.packed.store import PackedGraph
 from webfarer.types import BadInput, Value
 from wikidata_forms import dump, item, snak, statement
@@ -117,6 +117,24 @@ def test_lines_that_are_no_entity_are_counted_and_nothing_of_them_is_taken(tmp_p
     (read,) = done.files
     assert (read.skipped, read.bad) == (5, [3, 4, 5])
     assert list(graph.entities) == ["Q1", "Q2"]
+
+
+ODD_ROWS = [
+    (entity("Q3", P1=[statement(amount(10**400))]), 0),
+    (entity("Q3", P1=[statement(amount("x"))]), 0),
+    (entity("Q3", P1=[statement(amount("+1", "metres"))]), 0),
+    (entity("Q3", P1=[statement(when("+2000-00-00T00:00:00Z", [9]))]), 0),
+    (entity("Q3") | {"labels": {"en": {"language": "en", "value": 7}}}, 1),
+    (entity("Q3") | {"aliases": {"en": [{"language": "en", "value": None}]}}, 1),
+    (entity("Q3") | {"claims": {"P\n1": [statement(item("Q2"))]}}, 1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("row", "skipped"), ODD_ROWS)
+def test_values_of_other_types_than_the_form_has_stop_nothing(tmp_path, row, skipped):
+    done, graph = imported(tmp_path, row, entity("Q1", P5=[statement(item("Q2"))]))
+    assert (done.files[0].skipped, len(graph.facts)) == (skipped, 1)
+    save(graph, tmp_path / "part")
 
 
 def test_a_relation_keeps_the_kind_that_most_of_its_values_have(tmp_path):

@@ -126,6 +126,8 @@ def test_constraints():
     assert WORDING.having_one(Fact("film2", "dir", "p1"), FACT["born"]) == (
         "有一位导演的出生地是青浦市"
     )
+    assert WORDING.having(FACT["in"]) == "所属国家是澄国"
+    assert WORDING.having_one(FACT["born"], FACT["in"]) == "的出生地所属国家是澄国"
     assert WORDING.having_one(FACT["nation"], FACT["border"]) == "的国籍国与霁国接壤"
     assert WORDING.having_one(FACT["by"], FACT["born"]) == "受到出生地是青浦市的人物的影响"
     assert WORDING.beginning("人物", "沈") == "的姓名以“沈”开头"

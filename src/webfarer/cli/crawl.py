@@ -28,6 +28,18 @@ _SAID = {
     "forbidden": "not asked for: robots.txt",
     "other type": "neither page nor text",
 }
+_FAULTS = {
+    "private": "on a private network, which --allow-private opens",
+    "dns": "the host has no address",
+    "connect": "no connection",
+    "timeout": "no whole answer within --timeout",
+    "too_large": "larger than allowed",
+    "encoding": "broken or unknown content encoding",
+    "protocol": "what came is not whole HTTP",
+    "redirects": "redirects without end",
+    "scheme": "redirected to what is no web address",
+    "unreadable": "could not be read",
+}
 
 
 def crawl(
@@ -141,7 +153,7 @@ def _rows(counts: Counts) -> Iterator[tuple[str, str]]:
         if number or outcome == "page":
             yield words, f"{number:,}"
     for kind, number in counts.faults.most_common():
-        yield f"failed: {kind}", f"{number:,}"
+        yield f"failed: {_FAULTS.get(kind, kind)}", f"{number:,}"
     if counts.left:
         yield "known, and left for another run", f"{counts.left:,}"
 
@@ -170,10 +182,7 @@ def _tell_end(counts: Counts, settings: CrawlSettings, teller: Teller) -> None:
 
 
 def _reasons(counts: Counts) -> str:
-    reasons = [f"{kind}, {number} times" for kind, number in counts.faults.most_common()]
-    reasons += [
-        f"{words}, {counts.outcomes[outcome]} times"
-        for outcome, words in _SAID.items()
-        if counts.outcomes[outcome]
-    ]
+    found = [(_FAULTS.get(kind, kind), number) for kind, number in counts.faults.most_common()]
+    found += [(words, counts.outcomes[outcome]) for outcome, words in _SAID.items()]
+    reasons = [f"{words} ({number:,})" for words, number in found if number]
     return "; ".join(reasons) or "nothing was asked for"

@@ -16,6 +16,7 @@ from webfarer.graph.files import save
 from webfarer.graph.packed.sample import HUB, any_root, sample
 from webfarer.graph.packed.store import PackedGraph, Part
 from webfarer.graph.walk import Walk, WalkSettings, compiled, walks
+from webfarer.web.http.endpoint import USER_AGENT
 from webfarer.web.http.sparql import Expansion, expand
 
 app = typer.Typer(
@@ -172,6 +173,9 @@ def expand_(
     properties: Properties = "",
     without: Without = "",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one query.")] = 60.0,
+    user_agent: Annotated[
+        str, typer.Option(help="Who is asking, with an address to write to, as Wikimedia wants.")
+    ] = USER_AGENT,
     quiet: Quiet = False,
     json: Json = False,
 ) -> None:
@@ -185,7 +189,7 @@ def expand_(
     """
     teller = Teller(quiet)
     filters = _filters(language, properties, without)
-    what = Expansion(endpoint, tuple(root), hops, limit, most, filters, timeout)
+    what = Expansion(endpoint, tuple(root), hops, limit, most, filters, timeout, user_agent)
     with teller.bar("expand", None) as update:
         part = expand(what, out, lambda done, total, note: update(done, total, note=note))
     _tell_part(part, out, teller, json)

@@ -16,7 +16,8 @@ from webfarer.types import BadInput
 from webfarer.web.archive.archive import Archive
 from webfarer.web.archive.folder import is_archive
 from webfarer.web.archive.frozen import ArchiveWeb
-from webfarer.web.http.serve import Servable, WebServer, listening, run
+from webfarer.web.http.running import listening, run
+from webfarer.web.http.serve import Servable, WebServer
 
 
 def serve(

@@ -58,7 +58,8 @@ def make(
     """
     made: list[Task] = []
     wanted = levels(level)
-    for each in open_worlds(world, layout=layout, language=language).values():
+    worlds = open_worlds(world, layout=layout, language=language)
+    for each in worlds.values():
         source = Source(each.graph, each.url_of, english_names=english_names)
         made += make_tasks(source, seed=seed, split=split, per_level=wanted, recipe="cli")
     if not made:
@@ -70,7 +71,9 @@ def make(
     if json:
         print_json({"file": str(out), "tasks": len(made)})
         return
-    typer.echo(f"{len(made):,} tasks in {out}. One of them: {made[0].question}")
+    asked = sum(wanted.values()) * len(worlds)
+    of = "" if len(made) == asked else f" of the {asked:,} asked for"
+    typer.echo(f"{len(made):,} tasks{of} in {out}. One of them: {made[0].question}")
 
 
 @app.command("check")

@@ -85,6 +85,8 @@ def search(
     if json:
         print_json([asdict(hit) for hit in hits])
         return
+    if not hits:
+        _say("nothing was found")
     for number, hit in enumerate(hits, 1):
         typer.echo(f"{number}. {hit.title}\n   {hit.url}\n   {hit.snippet}")
 
@@ -148,7 +150,7 @@ def _why(folder: Path, url: str, page: Page) -> str:
     if page.status == "not_archived":
         return f"{page.url} is not in {folder}: fetch it and keep it there with --record"
     if is_archive(folder) and page.text:
-        return f"{url}: {page.status}: {page.text}"
+        return page.text if url in page.text else f"{url}: {page.text}"
     return f"{url}: {page.status}; search first to find a page's address"
 
 

@@ -78,6 +78,10 @@ _OPEN = re.compile(
     "|到|足|对|少于|多于|超过|低于|高于|早于|晚于|等于|止)|没有|没能|并没|未知|尚未|未能|无法|无从|无人"
     "|除了|除外|以外|而不|错误|但(?!丁)|然而|难以|说不"
 )
+_DAY = rf"(?:\d{{1,2}}|[{_NUMERAL}]{{1,3}})"
+_DAYS = re.compile(
+    rf"([\d{_NUMERAL}]+\s*年\s*{_DAY}\s*月\s*)({_DAY})\s*[日号]?\s*[至到~—–-]\s*({_DAY})\s*[日号]"
+)
 _CHARACTERS_A_WORD = 2  # of Chinese, where a limit is counted in words
 
 
@@ -117,7 +121,8 @@ def dates_in_figures(text: str, whole: bool = False) -> str:
     """
     if not has_han(text):
         return text
-    return _apart(_DATE.sub(lambda match: _dated(match, whole), _plain(text)))
+    text = _DAYS.sub(_both_days, _plain(text))
+    return _apart(_DATE.sub(lambda match: _dated(match, whole), text))
 
 
 def numeral_value(numeral: str) -> int | None:
@@ -209,6 +214,11 @@ def _figure(run: str) -> str | None:
 
 
 # Dates
+
+
+def _both_days(match: re.Match[str]) -> str:
+    """ "3日至5日" of a month as two of its days, for it names both."""
+    return f"{match[1]}{match[2]}日 {match[1]}{match[3]}日"
 
 
 def _dated(match: re.Match[str], whole: bool) -> str:

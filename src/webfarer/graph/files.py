@@ -84,6 +84,12 @@ def read(folder: Path, name: str | None = None, language: str | None = None) -> 
         language or _commonest_language(entities.values()),
     )
     notes["facts given twice, dropped"] = len(facts) - len(graph.facts)
+    notes["entities without a label in the graph's language or in English, named by their id"] = (
+        sum(
+            entity.labels.keys().isdisjoint((graph.language, "en"))
+            for entity in graph.entities.values()
+        )
+    )
     notes["types that no entity describes, named by their id"] = sum(
         kind not in entities for kind in graph.types
     )

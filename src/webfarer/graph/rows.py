@@ -52,7 +52,6 @@ def entity_of(row: Row, notes: Notes | None = None) -> Entity:
     kept = tuple(dict.fromkeys(types))
     notes["types given twice, dropped"] += len(types) - len(kept)
     labels = _by_language(row, "label", lambda text, key: _text(text, key, notes))
-    notes["entities without an English label, named by their id"] += "en" not in labels
     return Entity(
         id=id_of(row, "id"),
         types=kept,

@@ -66,7 +66,8 @@ class World:
         if self.elsewhere is not None:
             return self.elsewhere.web
         if self.via:
-            return HttpWeb(self.graph.name, self.made.site.base, self.via, self.made.hosts)
+            made = self.made
+            return HttpWeb(made.name, made.site.base, self.via, made.hosts, language=made.language)
         return self.made
 
     @property

@@ -79,7 +79,8 @@ def complaint(error: ValidationError) -> str:
     """The first thing that a validation found, in one line: where and what."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"])
-    return " ".join(f"{place}: {first['msg']}".removeprefix(": ").split())
+    what = first["msg"].removeprefix("Value error, ")
+    return " ".join(f"{place}: {what}".removeprefix(": ").split())
 
 
 def _parse(path: Path, number: int, line: bytes, model: type[Model]) -> Model:

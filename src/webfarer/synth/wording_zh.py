@@ -103,7 +103,7 @@ class ChineseWording(Mentions):
         noun = self._noun(fact.relation, further=True)
         if self._many(fact):
             return f"有一{self._measure(self._type(fact.object))}{noun}{has}"
-        return f"的{noun}{has}"
+        return f"{_joined(noun)}{has}"
 
     def bound(self, relation: str, bound: Bound) -> str:
         """A constraint: "的片长不少于90分钟", "的上映日期早于1960年"."""
@@ -157,13 +157,12 @@ class ChineseWording(Mentions):
         """What the subject has by the fact: "X的导演", "X所属国家"."""
         if verb := _VERBS.get(self._label(fact.relation)):
             return verb.of.format(s=subject, thing=self._thing(fact.object))
-        noun = self._noun(fact.relation, further)
-        return subject + ("" if noun.startswith("所") else "的") + noun
+        return subject + _joined(self._noun(fact.relation, further))
 
     def _having(self, fact: Fact, object: str) -> str:
         if verb := _VERBS.get(self._label(fact.relation)):
             return verb.having.format(o=object)
-        return f"的{self._noun(fact.relation)}{'包括' if self._many(fact) else '是'}{object}"
+        return f"{_joined(self._noun(fact.relation))}{'包括' if self._many(fact) else '是'}{object}"
 
     def _many(self, fact: Fact) -> bool:
         return len(self.graph.objects(fact.subject, fact.relation)) > 1
@@ -213,6 +212,11 @@ class ChineseWording(Mentions):
 
     def _is_person_type(self, kind: str) -> bool:
         return simplified(self.graph.type_label(kind)) in _PEOPLE
+
+
+def _joined(noun: str) -> str:
+    """A noun as it follows its owner: "的导演", and "所属国家", which needs no 的."""
+    return noun if noun.startswith("所") else f"的{noun}"
 
 
 def _which_value(value: Value, rng: random.Random) -> str:

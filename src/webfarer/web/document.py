@@ -61,13 +61,15 @@ class InfoRow:
 
 @dataclass(frozen=True, slots=True)
 class Chrome:
-    """What every page of a site repeats and no reader came for: navigation and clutter."""
+    """What every page of a site repeats and no reader came for: navigation and clutter, and a
+    field to search it where it is `searchable`."""
 
     site: str
     navigation: Runs = ()
     popular: Runs = ()
     notice: str = ""
     footer: str = ""
+    searchable: bool = True
 
 
 @dataclass(frozen=True, slots=True)

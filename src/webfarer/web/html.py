@@ -40,7 +40,8 @@ def _page(document: Document, phrases: Phrases) -> Iterator[str]:
     yield f"<title>{escape(document.title)} - {escape(chrome.site)}</title>"
     if document.description:
         yield f'<meta name="description" content="{escape(document.description)}">'
-    yield f'<link rel="canonical" href="{escape(document.url)}">'
+    if document.url:
+        yield f'<link rel="canonical" href="{escape(document.url)}">'
     yield f"<style>{_STYLE}</style>\n</head>\n<body>"
     yield from _top(chrome, phrases)
     yield '<div class="layout">\n<main>\n<article>'
@@ -65,8 +66,9 @@ def _top(chrome: Chrome, phrases: Phrases) -> Iterator[str]:
         yield '<div class="cookie-notice" role="dialog">'
         yield f"<p>{escape(chrome.notice)}</p> <button>{escape(phrases.accept)}</button></div>"
     yield f'<header class="site-header"><a href="/">{escape(chrome.site)}</a>'
-    hint = escape(phrases.search)
-    yield f'<form role="search" action="/search"><input name="q" placeholder="{hint}"></form>'
+    if chrome.searchable:
+        hint = escape(phrases.search)
+        yield f'<form role="search" action="/search"><input name="q" placeholder="{hint}"></form>'
     yield f"<nav>{_list(tuple((run,) for run in chrome.navigation))}</nav></header>"
 
 

@@ -13,7 +13,10 @@ from dataclasses import replace
 from functools import cached_property
 from urllib.parse import urlsplit
 
+import idna
+
 from webfarer.graph.graph import KnowledgeGraph
+from webfarer.graph.worlds.chinese import TYPES
 from webfarer.web.article import article
 from webfarer.web.build import Site
 from webfarer.web.document import Bullets, Document, Run, Runs, Section
@@ -21,21 +24,9 @@ from webfarer.web.http.canonical import canonical
 from webfarer.web.phrases import capitalised
 from webfarer.web.urls import Address, plain_slugs, read_address
 
+_ENGLISH = {chinese: english for english, chinese in TYPES.items()}  # of procedural worlds
 _UNTYPED = ""  # stands for the type of whatever has none
 _LONGEST = 40  # characters of a host's own label; DNS takes 63
-_TEXTS = {
-    "en": {
-        "other": "Other entries",
-        "all": "Entries by first letter, {count:,} in all:",
-        "some": "Entries that begin with {start}, {count:,} in all:",
-    },
-    "zh": {
-        "other": "其他条目",
-        "all": "共{count:,}个条目，按首字排列：",
-        "some": "以“{start}”开头的条目，共{count:,}个：",
-    },
-}
-
 Shelves = Mapping[str, Mapping[str, Sequence[str]]]  # entities by first letter, then by first two
 
 
@@ -57,10 +48,14 @@ class NetworkSite(Site):
 
     @cached_property
     def _origins(self) -> dict[str, str]:
-        """The origin of each type's host. Host names are English, as they are in most languages."""
+        """The origin of each type's host. Host names are English, as they are in most languages;
+        of a type without an English name, its own name in the form that DNS takes."""
         english = self.graph.in_language("en")
-        labels = [(kind, _ascii(english.type_label(kind)) or _ascii(kind)) for kind in self._types]
-        slugs = plain_slugs([*labels, (_UNTYPED, "entry")])
+        labels = {kind: _ENGLISH.get(kind) or english.type_label(kind) for kind in self._types}
+        plain = [(kind, _ascii(label) or _ascii(kind)) for kind, label in labels.items()]
+        slugs = plain_slugs([*plain, (_UNTYPED, "entry")])
+        foreign = {_idna(labels[kind]): kind for kind, label in reversed(plain) if not label}
+        slugs |= {kind: slug for slug, kind in foreign.items() if slug}
         scheme, _, host = self.base.partition("://")
         return {kind: f"{scheme}://{slug}.{host}" for kind, slug in slugs.items()}
 
@@ -157,18 +152,18 @@ class NetworkSite(Site):
                 shelves = letters[letter]
             case (letter, pair) if pair in letters.get(letter, {}):
                 ids, start = letters[letter][pair], capitalised(pair)
-                lead = self._text("some", count=len(ids), start=start)
+                lead = self.phrases.by_letter(len(ids), start)
                 return self._paged(address, f"{capitalised(name)}: {start}", lead, ids, self._item)
             case _:
                 return None
         start = "".join(map(capitalised, address.segments))
         count = sum(map(len, shelves.values()))
-        lead = self._text("some" if start else "all", count=count, start=start)
+        lead = self.phrases.by_letter(count, start)
         title = f"{capitalised(name)}: {start}" if start else capitalised(name)
 
         def item(shelf: str) -> Runs:
             below = address._replace(segments=(*address.segments, shelf), page=1)
-            return Run(capitalised(shelf), below.path), Run(f" ({len(shelves[shelf]):,})")
+            return Run(capitalised(shelf), below.path), Run(self.phrases.count(len(shelves[shelf])))
 
         return self._paged(address, title, lead, sorted(shelves), item)
 
@@ -190,10 +185,7 @@ class NetworkSite(Site):
         return (Run(self.title, self._at().path), *steps)
 
     def _kind_name(self, kind: str) -> str:
-        return self.graph.type_label(kind) if kind != _UNTYPED else self._text("other")
-
-    def _text(self, key: str, **values: object) -> str:
-        return _TEXTS.get(self.graph.language, _TEXTS["en"])[key].format(**values)
+        return self.graph.type_label(kind) if kind != _UNTYPED else self.phrases.other
 
 
 def _shelf(label: str) -> tuple[str, str]:
@@ -205,6 +197,14 @@ def _shelf(label: str) -> tuple[str, str]:
 
 def _flat(pairs: Mapping[str, Sequence[str]]) -> list[str]:
     return [id for ids in pairs.values() for id in ids]
+
+
+def _idna(label: str) -> str:
+    """The label as DNS takes it ("xn--..."); empty where it cannot be one."""
+    try:
+        return idna.encode("-".join(label.split()), uts46=True).decode("ascii")
+    except idna.IDNAError:
+        return ""
 
 
 def _ascii(label: str) -> str:

@@ -19,9 +19,11 @@ class Phrases:
     home, categories, all_categories = "Home", "Categories", "All categories"
     popular, see_also, about = "Popular pages", "See also", "About"
     search, accept = "Search", "Accept"
+    results, nothing = "Search results", "Nothing was found."
+    not_found, refused = "Not found", "Refused"
     previous, next = "Previous page", "Next page"
     notice = "We use cookies to remember your preferences. By reading on you accept our terms."
-    untyped = "entry"
+    untyped, other = "entry", "Other entries"
     headings = {
         "entity": "Background",
         "name": "Background",
@@ -39,6 +41,12 @@ class Phrases:
 
     def welcome(self, site: str, entries: int, types: int) -> str:
         return f"{site} has {entries:,} entries in {types:,} categories."
+
+    def no_page(self, url: str) -> str:
+        return f"404: there is no page at {url}."
+
+    def only_here(self, base: str) -> str:
+        return f"This address may not be fetched: only pages of {base} are here."
 
     # Of lists
 
@@ -63,6 +71,12 @@ class Phrases:
 
     def objects_lead(self, number: int, name: str, relation: str) -> str:
         return f"{_entries(number)} for {name} under {relation}:"
+
+    def by_letter(self, number: int, start: str) -> str:
+        """What heads entries that begin with `start`, or with any letter where it is empty."""
+        if start:
+            return f"Entries that begin with {start}, {number:,} in all:"
+        return f"Entries by first letter, {number:,} in all:"
 
     def numbered(self, title: str, page: int) -> str:
         return f"{title} (page {page})"

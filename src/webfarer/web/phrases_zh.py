@@ -30,9 +30,11 @@ class ChinesePhrases(Phrases):
     home, categories, all_categories = "首页", "分类", "全部分类"
     popular, see_also, about = "热门条目", "参见", "简介"
     search, accept = "搜索", "接受"
+    results, nothing = "搜索结果", "没有找到相关页面。"
+    not_found, refused = "页面不存在", "拒绝访问"
     previous, next = "上一页", "下一页"
     notice = "我们使用Cookie记住您的偏好。继续浏览即表示您同意我们的条款。"
-    untyped = "条目"
+    untyped, other = "条目", "其他条目"
     headings = {"entity": "背景", "name": "背景", "date": "历史", "number": "数据"}
 
     # Of the site
@@ -45,6 +47,12 @@ class ChinesePhrases(Phrases):
 
     def welcome(self, site: str, entries: int, types: int) -> str:
         return f"{site}共有{_number(entries)}个条目，分为{_number(types)}个类别。"
+
+    def no_page(self, url: str) -> str:
+        return f"404：没有这个页面：{url}"
+
+    def only_here(self, base: str) -> str:
+        return self._beside("不能访问这个地址：这里只有", base, "的页面。")
 
     # Of lists
 
@@ -68,6 +76,11 @@ class ChinesePhrases(Phrases):
 
     def objects_lead(self, number: int, name: str, relation: str) -> str:
         return f"{self._beside(name, '的', relation)}共有{_number(number)}项："
+
+    def by_letter(self, number: int, start: str) -> str:
+        if start:
+            return f"以“{start}”开头的条目，共{_number(number)}个："
+        return f"共{_number(number)}个条目，按首字排列："
 
     def numbered(self, title: str, page: int) -> str:
         return f"{title}（第{page}页）"

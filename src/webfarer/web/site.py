@@ -7,8 +7,9 @@ from functools import cached_property, lru_cache
 from threading import Lock
 from typing import Literal
 
-from webfarer.graph.graph import KnowledgeGraph
+from webfarer.graph.graph import KnowledgeGraph, Language
 from webfarer.types import Hit, Page
+from webfarer.web.absent import not_found, refused
 from webfarer.web.build import Site
 from webfarer.web.extract import extract
 from webfarer.web.html import render
@@ -23,17 +24,6 @@ _HTML = (("Content-Type", "text/html; charset=utf-8"),)
 def site_of(graph: KnowledgeGraph, host: str, layout: Layout = "site") -> Site:
     """The pages over a graph: of one site, or of a network of sites."""
     return (NetworkSite if layout == "network" else Site)(graph, host)
-
-
-def refused(url: str, base: str) -> Page:
-    """What is said of an address that is none of the web's."""
-    reason = f"This address may not be fetched: only pages of {base} are here."
-    return Page(url, "Refused", reason, (), "refused")
-
-
-def not_found(url: str) -> Page:
-    """What is said of an address of the web where there is no page."""
-    return Page(url, "Not found", f"404: there is no page at {url}.", (), "not_found")
 
 
 class GraphWeb:
@@ -66,6 +56,11 @@ class GraphWeb:
         """The search index, built at first use."""
         with self._lock:
             return self._index
+
+    @property
+    def language(self) -> Language:
+        """The language that its pages are in."""
+        return self.graph.language
 
     def url_of(self, entity: str) -> str:
         """The URL of an entity's page. Raises KeyError for an id that the graph does not have."""
@@ -112,8 +107,10 @@ class GraphWeb:
     def page(self, url: str) -> Page:
         """`visit` for those who do not wait."""
         canonical = self.site.canonical(url)
-        return refused(url, self.site.base) if canonical is None else self._kept(canonical)
+        if canonical is None:
+            return refused(url, self.site.base, self.language)
+        return self._kept(canonical)
 
     def _load(self, url: str) -> Page:
         html = self.html(url)
-        return not_found(url) if html is None else extract(html, url)
+        return not_found(url, self.language) if html is None else extract(html, url)

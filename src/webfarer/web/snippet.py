@@ -15,6 +15,7 @@ _END = re.compile(r"(?<=[.!?]) +(?=[^\W\d_a-z])")
 _END_ZH = re.compile(_END.pattern + r"|(?<=[。！？])(?![”’」』）])|(?<=[。！？][”’」』）])")
 _LINE_END_ZH = re.compile(rf"(?<=[^.:!?。！？：；，])\n(?=[{CJK}])")
 _JOINED = re.compile(r"(?<=[。！？：；，])\n")
+_BLANK = re.compile(r"\n{2,}")
 _UNSPACED = re.compile(rf"[{CJK}\u3001-\u3003\u3008-\u303f\uff01-\uff5e]")
 _LIGHT, _EQUAL = 0.1, 1e-9
 
@@ -141,6 +142,8 @@ def _word_start(body: str, at: int) -> int:
 def _cut(body: str, start: int, limit: int) -> str:
     """From `start`, whole words up to the limit; lines are joined by a semicolon."""
     text = body[start : start + 2 * limit].lstrip()
+    if "\n\n" in text:
+        text = _BLANK.sub("\n", text)
     if not text.isascii():
         text = _JOINED.sub("", _LINE_END_ZH.sub("；", text))
     for mark in ".:!?":

@@ -162,7 +162,7 @@ def relation_of(predicate: str) -> str:
     """A relation's id; empty for one of Wikidata's that is not a direct one."""
     if predicate.startswith(WIKIDATA):
         return predicate[len(DIRECT) :] if predicate.startswith(DIRECT) else ""
-    return predicate if predicate.isprintable() else ""
+    return predicate if predicate.isprintable() and " " not in predicate else ""
 
 
 def value_of(literal: Literal) -> Value | None:

@@ -24,6 +24,7 @@ from webfarer.types import Value
 
 _TIME = re.compile(r"([+-])(\d{4,})-(\d\d)-(\d\d)T.*")
 _ENTITY = re.compile(r"[QPL][1-9][0-9]*")
+_PROPERTY = re.compile(r"P[1-9][0-9]*")
 _PRECISION = {9: 1, 10: 2, 11: 3}  # year, month, day: how many parts are said
 _FOREIGN = "names in other languages"
 
@@ -73,11 +74,11 @@ class WikidataReader:
     def _texts(self, entity: Json) -> Iterator[tuple[str, ...]]:
         for kind, key in (("label", "labels"), ("description", "descriptions")):
             for language, rank, term in self._filters.chosen(_mapping(entity.get(key))):
-                if text := clean(_mapping(term).get("value", "")):
+                if text := _words(term):
                     yield kind, language, text, str(rank)
         for language, rank, terms in self._filters.chosen(_mapping(entity.get("aliases"))):
             for place, term in enumerate(_list(terms)):
-                if text := clean(_mapping(term).get("value", "")):
+                if text := _words(term):
                     yield "alias", language, text, str(min(place + rank * 1000, 9999))
 
     def _facts(self, entity: Json) -> list[tuple[str, str | Value]]:
@@ -87,6 +88,8 @@ class WikidataReader:
         found: list[tuple[str, str | Value]] = []
         notes: Counter[str] = Counter()
         for relation, statements in _mapping(entity.get("claims")).items():
+            if not _PROPERTY.fullmatch(relation):
+                raise ValueError(f"{relation!r} is no property")
             for statement in _best(_list(statements), notes):
                 value = self._value(_mapping(statement.get("mainsnak")), notes)
                 if value is not None:
@@ -133,24 +136,32 @@ def _item(value: Json) -> str | None:
 def _time(value: Json) -> Value | None:
     """Wikidata's JSON counts 44 BC as -0044, ISO 8601 as -0043."""
     match = _TIME.fullmatch(str(value.get("time")))
-    parts = _PRECISION.get(value.get("precision", 0))
-    if match is None or parts is None:
+    precision = value.get("precision")
+    if match is None or precision not in list(_PRECISION):
         return None
     sign, year, month, day = match.groups()
     number = 1 - int(year) if sign == "-" else int(year)
     text = f"-{-number:04d}" if number < 0 else f"{number:04d}"
-    return date_value("-".join([text, month, day][:parts]))
+    return date_value("-".join([text, month, day][: _PRECISION[precision]]))
 
 
 def _quantity(value: Json) -> Value | None:
     try:
         number = float(value.get("amount", ""))
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     unit = str(value.get("unit", "1")).rpartition("/")[2]
-    if not math.isfinite(number):
+    if not math.isfinite(number) or not (unit == "1" or _ENTITY.fullmatch(unit)):
         return None
     return Value(kind="number", value=number, unit="" if unit == "1" else unit)
+
+
+def _words(term: Any) -> str:
+    """What a label, a description or an alias says. Raises ValueError where it is no text."""
+    text = _mapping(term).get("value", "")
+    if not isinstance(text, str):
+        raise ValueError(f"{str(text)[:40]!r} is no text")
+    return clean(text)
 
 
 def _name(text: Any) -> Value | None:

@@ -61,10 +61,12 @@ class Incidence(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Half:
-    """The edges in one direction: in order, in a file, with how many each node has."""
+    """The edges in one direction: in order, in a file, with how many each node has, and how many
+    each relation."""
 
     path: Path
     counts: Array
+    relations: Array
 
     def chunks(self) -> Iterator[Array]:
         return edges_in(self.path)
@@ -77,15 +79,15 @@ def edges_in(path: Path) -> Iterator[Array]:
             yield np.frombuffer(data, EDGE)
 
 
-def lay_out(chunks: Chunks, nodes: int, folder: Path) -> int:
-    """Writes `bounds.npy` and `slots.npy` to the folder, by way of files in it; the number of
-    different edges is returned. Raises OSError on a full disk."""
+def lay_out(chunks: Chunks, nodes: int, folder: Path) -> Array:
+    """Writes `bounds.npy` and `slots.npy` to the folder, by way of files in it. Returns how many
+    different edges each relation has, up to the last one used. Raises OSError on a full disk."""
     out = _ordered(chunks, nodes, folder / "out.tmp")
     back = _ordered(lambda: map(_turned, out.chunks()), nodes, folder / "in.tmp")
     _write_slots(out, back, folder)
     out.path.unlink()
     back.path.unlink()
-    return int(out.counts.sum())
+    return out.relations
 
 
 def _turned(edges: Array) -> Array:
@@ -101,13 +103,16 @@ def _ordered(chunks: Chunks, nodes: int, path: Path) -> _Half:
     for chunk in chunks():
         counts += np.bincount(chunk["one"], minlength=nodes)
     firsts = _bucket_firsts(counts)
-    different = np.zeros(nodes, np.int64)
+    different, relations = np.zeros(nodes, np.int64), np.zeros(0, np.int64)
     with path.open("wb") as file:
         for bucket in _buckets(chunks, firsts, path):
             edges = _sorted(bucket)
             different += np.bincount(edges["one"], minlength=nodes)
+            times = np.bincount(edges["relation"], minlength=len(relations))
+            times[: len(relations)] += relations
+            relations = times
             file.write(edges.data if len(edges) else b"")
-    return _Half(path, different)
+    return _Half(path, different, relations)
 
 
 def _bucket_firsts(counts: Array) -> Array:

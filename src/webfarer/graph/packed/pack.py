@@ -108,17 +108,19 @@ class Packer:
         """Writes the files and the manifest."""
         self._write_edges()
         self._write_lines()
-        relations = self._settled()
+        kinds = self._settled()
         tell("sorting texts")
-        hashes, literals = self._write_texts(relations)
+        hashes, literals = self._write_texts(kinds)
         tell("laying out edges")
-        edges = self._write_edges_of(hashes, relations)
-        for path in (*self._runs, self._edge_file):
+        nodes, numbered = len(hashes), self._write_numbered(hashes, kinds)
+        del hashes  # eight bytes for each entity
+        times = lay_out(lambda: edges_in(numbered), nodes, self.folder)
+        for path in (*self._runs, self._edge_file, numbered):
             path.unlink()
         tell("hashing")
         manifest = PackedManifest(
-            name=name, nodes=len(hashes), edges=edges, literals=literals, languages=self.languages,
-            relations=tuple(relations.values()),
+            name=name, nodes=nodes, edges=int(times.sum()), literals=literals.total(),
+            languages=self.languages, relations=_relations(kinds, times.tolist(), literals),
             notes={reason: count for reason, count in sorted(self.notes.items()) if count},
             files={path.name: PackedFile(bytes=path.stat().st_size, sha256=sha256_file(path))
                    for path in sorted(self.folder.glob("*.npy"))},
@@ -126,22 +128,19 @@ class Packer:
         (self.folder / MANIFEST).write_text(manifest.model_dump_json(indent=1), encoding="utf-8")
         return manifest
 
-    def _settled(self) -> dict[str, PackedRelation]:
-        """Each relation with the kind that most of its values are of; the others are left out."""
+    def _settled(self) -> dict[str, Kind]:
+        """The kind that most of each relation's values are of; the others are left out."""
         by_relation: dict[str, Counter[Kind]] = {}
         for relation, count in zip(self._relations, self._times(), strict=True):
             by_relation[relation] = Counter(entity=count)
         for (relation, kind), count in self._kinds.items():
             by_relation.setdefault(relation, Counter())[kind] = count
-        settled: dict[str, PackedRelation] = {}
+        settled: dict[str, Kind] = {}
         for relation in sorted(by_relation):
             kinds = by_relation[relation]
-            kind = max(sorted(kinds), key=lambda each: kinds[each])
+            settled[relation] = kind = max(sorted(kinds), key=lambda each: kinds[each])
             others = kinds.total() - kinds[kind]
             self.notes["facts whose value is not of its relation's kind, left out"] += others
-            settled[relation] = PackedRelation.model_validate(
-                {"id": relation, "value": kind, "facts": kinds[kind]}
-            )
         return settled
 
     def _times(self) -> list[int]:
@@ -165,16 +164,15 @@ class Packer:
             for id, rows in itertools.groupby(parted, key=lambda row: row[0]):
                 yield id, [rest for _, rest in rows if rest]
 
-    def _write_texts(self, relations: dict[str, PackedRelation]) -> tuple[Array, int]:
-        """The ids' hashes in the order of the nodes; how many literals there are."""
+    def _write_texts(self, kinds: dict[str, Kind]) -> tuple[Array, Counter[str]]:
+        """The ids' hashes in the order of the nodes; how many literals each relation has."""
         texts = [f"{kind}.{each}" for kind in _TEXTS.values() for each in self.languages]
-        hashes, literals = array("q"), 0
+        hashes, literals = array("q"), Counter[str]()
         with text_writers(self.folder, ["ids", "types", "literals", *texts]) as writers:
             for id, lines in self._merged():
                 hashes.append(hash(id + _END))
-                said = _said(lines, relations)
+                said = _said(lines, kinds, literals)
                 said["ids"] = [id]
-                literals += len(said.get("literals", ()))
                 for name, writer in writers.items():
                     rows = said.get(name, ())
                     if name == "literals" and rows:
@@ -183,14 +181,16 @@ class Packer:
                         writer.append(b"\n".join(rows))
         return np.frombuffer(hashes, np.int64), literals
 
-    def _write_edges_of(self, hashes: Array, relations: dict[str, PackedRelation]) -> int:
+    def _write_numbered(self, hashes: Array, kinds: dict[str, Kind]) -> Path:
+        """The edges by the numbers of nodes and relations, in a file; what they are numbered by is
+        let go of before they are laid out."""
         order = np.argsort(hashes).astype(np.uint32)
         ordered = hashes[order]
         if len(ordered) and (ordered[1:] == ordered[:-1]).any():
             raise WebfarerError("two ids have one hash: run the same command again")
-        places = {relation: number for number, relation in enumerate(relations)}
+        places = {relation: number for number, relation in enumerate(kinds)}
         number = np.array([places[each] for each in self._relations] or [0], np.uint32)
-        kept = np.array([relations[each].value == "entity" for each in self._relations], bool)
+        kept = np.array([kinds[each] == "entity" for each in self._relations], bool)
         numbered = self.folder / "numbered.tmp"
         with numbered.open("wb") as file:
             for each in self._spooled():
@@ -200,17 +200,29 @@ class Packer:
                     edges[end] = order[np.searchsorted(ordered, rows[end])]
                 edges["relation"] = number[rows["relation"]]
                 file.write(edges.tobytes())
-        found = lay_out(lambda: edges_in(numbered), len(hashes), self.folder)
-        numbered.unlink()
-        return found
+        return numbered
+
+
+def _relations(
+    kinds: dict[str, Kind], edges: list[int], literals: Counter[str]
+) -> tuple[PackedRelation, ...]:
+    """Each relation with how many different facts it has; `edges` may end before the last one."""
+    edges = edges + [0] * (len(kinds) - len(edges))
+    return tuple(
+        PackedRelation.model_validate({"id": id, "value": kind, "facts": count + literals[id]})
+        for (id, kind), count in zip(kinds.items(), edges, strict=True)
+    )
 
 
 _TEXTS = {b"l": "labels", b"a": "aliases", b"d": "descriptions"}
 _SEVERAL = 4  # digits of an alias's or a type's place
 
 
-def _said(lines: list[bytes], relations: dict[str, PackedRelation]) -> dict[str, list[bytes]]:
-    """A node's texts by the name of the column. Lines are in order, so labels by rank."""
+def _said(
+    lines: list[bytes], kinds: dict[str, Kind], literals: Counter[str]
+) -> dict[str, list[bytes]]:
+    """A node's texts by the name of the column; its literals are counted. Lines are in order, so
+    labels by rank."""
     said: dict[str, list[bytes]] = {}
     spare: list[tuple[str, bytes]] = []
     for line in lines:
@@ -218,7 +230,8 @@ def _said(lines: list[bytes], relations: dict[str, PackedRelation]) -> dict[str,
         kind, language = head[:1], head[1:].decode()
         if kind == b"v":
             relation, value, *_ = json.loads(text)
-            if relations[relation].value == value:
+            if kinds[relation] == value:
+                literals[relation] += 1
                 said.setdefault("literals", []).append(text)
         elif kind == b"t":
             _once(said.setdefault("types", []), text[_SEVERAL:])

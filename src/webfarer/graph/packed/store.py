@@ -285,6 +285,11 @@ def read_manifest(folder: Path) -> PackedManifest:
     """What the folder says it holds. Raises BadInput where it is no packed graph of this form."""
     path = folder / MANIFEST
     if not is_packed(folder):
+        if (folder / "entities.jsonl").is_file():
+            raise BadInput(
+                f"{folder} is an ordinary graph, not a packed one: webfarer world show and every "
+                "command with --world take it as it is"
+            )
         raise BadInput(f"{folder} is not a packed graph: make one with webfarer graph import")
     try:
         said: Any = json.loads(path.read_bytes())

@@ -10,7 +10,7 @@ from webfarer.graph.graph import Relation
 from webfarer.graph.worlds.names_zh import ChineseNamer
 from webfarer.graph.worlds.schema_zh import RELATIONS_ZH
 
-_TYPES = {
+TYPES = {
     "country": "国家", "river": "河流", "mountain": "山峰", "city": "城市", "university": "大学",
     "company": "公司", "book": "图书", "film": "电影", "museum": "博物馆", "band": "乐队",
     "prize": "奖项", "person": "人物",
@@ -58,7 +58,7 @@ class Chinese:
 
     def type(self, kind: str) -> str:
         """The id of a kind's type, which is also its name."""
-        return _TYPES[kind]
+        return TYPES[kind]
 
     def label(self, kind: str) -> str:
         """A new name for a thing of the kind; a work's is without book marks."""

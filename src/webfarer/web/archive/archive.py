@@ -13,8 +13,6 @@ indexed where they lie and never written to.
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import os
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,7 +26,7 @@ from webfarer.store.atomic import told
 from webfarer.types import BadInput, FailureError
 from webfarer.web.archive import folder as home
 from webfarer.web.archive import warc
-from webfarer.web.archive.rows import Row, RowFile
+from webfarer.web.archive.rows import Place, Row, RowFile, problem_row, row_of
 from webfarer.web.archive.scan import Stretch, read_at, scan
 from webfarer.web.http.canonical import canonical
 from webfarer.web.http.exchange import Exchange
@@ -57,7 +55,7 @@ class Archive:
         self._guard = Lock()
         self._held, self._level = lock, level
         self._out = home.Writer(self.folder / home.WARC, file_bytes) if lock >= 0 else None
-        self._digests: dict[str, tuple[str, int, int]] | None = None
+        self._digests: dict[str, Place] | None = None
         self._rows = RowFile(self.folder / home.INDEX, write=lock >= 0)
 
     @classmethod
@@ -134,8 +132,13 @@ class Archive:
                 yield row
 
     def problems(self) -> Iterator[Row]:
-        """What could not be used of the WARC files, each with its `problem`."""
-        return (row for row in self._rows if row.problem)
+        """What could not be used of the WARC files, each with its `problem`; not the end of a file
+        that was cut and has since been read on."""
+        ends = self._rows.ends
+        return (
+            row for row in self._rows
+            if row.problem and not (row.cut and ends.get(row.file, 0) > row.offset)
+        )  # fmt: skip
 
     def digest(self) -> str:
         """The SHA-256 of the index: another whenever a record was added."""
@@ -166,7 +169,7 @@ class Archive:
                 raise ValueError("this archive was opened to be read: use Archive.create")
             file, offset = self._out.put(data)
             try:
-                row = _row(exchange, file, offset, len(data), notes)
+                row = row_of(exchange, (file, offset, len(data)), notes)
                 self._rows.append(row)
             except BaseException:
                 self._out.cut(offset)
@@ -230,10 +233,11 @@ class Archive:
                     os.truncate(path, found.offset)
                 break
             row = self._row_of(file, found)
-            if row is None or (row.problem and _place(row) in self._rows.problems):
+            if row is None:
                 continue
-            with told(self.folder):
-                self._rows.append(row)
+            if row.place not in self._rows.problems:  # a file may still be cut where it was
+                with told(self.folder):
+                    self._rows.append(row)
             if row.problem:
                 say(f"{path}: at byte {row.offset}: {row.problem}")
             records, problems = records + (not row.problem), problems + bool(row.problem)
@@ -243,18 +247,18 @@ class Archive:
         """The row of a stretch; None for records that are of no page (requests, metadata)."""
         record, place = found.record, (file, found.offset, found.length)
         if record is None:
-            return _problem(place, found.problem, cut=found.cut)
+            return problem_row(place, found.problem, cut=found.cut)
         if record.kind not in _RECORDED or not record.url.lower().startswith("http"):
             return None
         try:
             body_of = self._original(record) if record.kind == "revisit" else None
             whole = read_at(self.folder / body_of[0], *body_of[1:]) if body_of else record
-            row = _row(whole.exchange(), *place, record.notes)
+            row = row_of(whole.exchange(), place, record.notes)
         except (warc.BadRecord, OSError) as error:
-            return _problem(place, f"{record.url}: {error}")
+            return problem_row(place, f"{record.url}: {error}")
         url = canonical(record.url)
         if url is None:
-            return _problem(place, f"{record.url}: not an address")
+            return problem_row(place, f"{record.url}: not an address")
         digest = record.header("WARC-Payload-Digest") or row.digest
         truncated = record.header("WARC-Truncated")
         update = {"url": url, "at": record.at, "digest": digest, "truncated": truncated,
@@ -264,45 +268,19 @@ class Archive:
             self._digests.setdefault(digest, body_of or place)
         return row
 
-    def _original(self, record: warc.Record) -> tuple[str, int, int]:
+    def _original(self, record: warc.Record) -> Place:
         """Where the record lies that a revisit says to be as before."""
         if self._digests is None:
             self._digests = {}
             for row in self.rows():
-                self._digests.setdefault(row.digest, row.body_of or _place(row))
+                self._digests.setdefault(row.digest, row.body_of or row.place)
         found = self._digests.get(record.header("WARC-Payload-Digest"))
         if found is None:
             row = self.row(record.header("WARC-Refers-To-Target-URI"))
-            found = row and (row.body_of or _place(row))
+            found = row and (row.body_of or row.place)
         if found is None:
             raise warc.BadRecord("a revisit of a record that is not here: index its file first")
         return found
-
-
-def _place(row: Row) -> tuple[str, int, int]:
-    return row.file, row.offset, row.length
-
-
-def _problem(place: tuple[str, int, int], reason: str, cut: bool = False) -> Row:
-    file, offset, length = place
-    return Row(file=file, offset=offset, length=length, problem=reason, cut=cut)
-
-
-def _row(exchange: Exchange, file: str, offset: int, length: int, notes: warc.Notes) -> Row:
-    digest = base64.b32encode(hashlib.sha1(exchange.body).digest()).decode()
-    return Row(
-        url=canonical(exchange.url) or exchange.url,
-        status=exchange.status,
-        content_type=exchange.content_type,
-        location=exchange.location,
-        at=warc.stamp(exchange.at),
-        file=file,
-        offset=offset,
-        length=length,
-        digest=f"sha1:{digest}",
-        size=len(exchange.body),
-        notes=dict(notes),
-    )
 
 
 def _warn(message: str) -> None:

@@ -12,7 +12,9 @@ from functools import lru_cache
 from threading import Lock
 from urllib.parse import urlsplit
 
+from webfarer.graph.graph import Language
 from webfarer.types import FailureError, Hit, Page
+from webfarer.web.absent import not_archived
 from webfarer.web.archive.archive import Archive
 from webfarer.web.archive.pages import Pages, Say, build_pages, open_pages
 from webfarer.web.archive.rows import Row
@@ -33,6 +35,8 @@ class ArchiveWeb:
     extracted and indexed at the first search, by `jobs` processes (0: one a core), and kept in the
     archive's folder; `cache` pages are kept in memory.
     """
+
+    language: Language = "en"  # of what is said of it, whatever its pages are in
 
     def __init__(
         self,
@@ -127,7 +131,7 @@ class ArchiveWeb:
         while at is not None and (self._allow is None or _host(at) in self._allow):
             row = self.archive.row(at)
             if row is None:
-                return _missing(self.name, at)
+                return not_archived(at, self.name)
             if not row.location:
                 return row
             seen.add(at)
@@ -148,8 +152,3 @@ class ArchiveWeb:
 
 def _host(url: str) -> str:
     return urlsplit(url).hostname or ""
-
-
-def _missing(name: str, url: str) -> Page:
-    said = f"{url} was never recorded in the archive {name}."
-    return Page(url, "Not archived", said, (), "not_archived")

@@ -19,8 +19,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -99,8 +99,10 @@ def build_pages(archive: Archive, jobs: int = 0, say: Say | None = None) -> Page
             say(f"{archive.folder}: reading {len(rows)} pages for search")
         target = archive.folder / "search"
         with whole_folder(target) as building:
-            lines = _extracted(archive, rows, target, building, jobs or os.cpu_count() or 1)
-            size = _write(building, lines)
+            jobs = jobs or os.cpu_count() or 1
+            # Closed while the folder is still there, whatever stops the writing.
+            with closing(_extracted(archive, rows, target, building, jobs)) as lines:
+                size = _write(building, lines)
             SearchIndex.build(_entries(building / _PAGES), folder=building / _INDEX)
             about = {"made_from": made_from, "reader": _reader(), "bytes": size}
             (building / _ABOUT).write_text(json.dumps(about) + "\n")
@@ -153,7 +155,7 @@ def _alone(path: Path) -> Iterator[None]:
 
 def _extracted(
     archive: Archive, rows: Sequence[Row], before: Path, building: Path, jobs: int
-) -> Iterator[bytes]:
+) -> Generator[bytes]:
     """A line for each row, in the order of the rows."""
     old = _taken_over(before)
     new = [row for row in rows if old is None or old.page(row) is None]

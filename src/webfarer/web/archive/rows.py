@@ -5,6 +5,7 @@ The lines stay in the file: what is kept in memory is where the latest line of e
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -17,6 +18,11 @@ from webfarer.store.atomic import write_bytes
 from webfarer.store.jsonl import complaint
 from webfarer.types import BadInput
 from webfarer.types.base import Record
+from webfarer.web.archive.warc import Notes, stamp
+from webfarer.web.http.canonical import canonical
+from webfarer.web.http.exchange import Exchange
+
+Place = tuple[str, int, int]  # of a record: its file, offset and length
 
 
 class Row(Record):
@@ -40,10 +46,15 @@ class Row(Record):
     digest: str = ""
     size: int = 0
     truncated: str = ""
-    body_of: tuple[str, int, int] | None = None
+    body_of: Place | None = None
     problem: str = ""
     cut: bool = False  # the WARC file ended there: more may follow when it is whole
     notes: Mapping[str, str | int] = Field(default_factory=dict)
+
+    @property
+    def place(self) -> Place:
+        """Where the record lies."""
+        return self.file, self.offset, self.length
 
     @property
     def end(self) -> int:
@@ -57,6 +68,31 @@ class Row(Record):
     def line(self) -> bytes:
         """The row as it stands in the file; what is as usual is left out."""
         return self.model_dump_json(exclude_defaults=True).encode() + b"\n"
+
+
+def row_of(exchange: Exchange, place: Place, notes: Notes) -> Row:
+    """The row of an exchange that is recorded at that place."""
+    file, offset, length = place
+    digest = base64.b32encode(hashlib.sha1(exchange.body).digest()).decode()
+    return Row(
+        url=canonical(exchange.url) or exchange.url,
+        status=exchange.status,
+        content_type=exchange.content_type,
+        location=exchange.location,
+        at=stamp(exchange.at),
+        file=file,
+        offset=offset,
+        length=length,
+        digest=f"sha1:{digest}",
+        size=len(exchange.body),
+        notes=dict(notes),
+    )
+
+
+def problem_row(place: Place, reason: str, cut: bool = False) -> Row:
+    """The row of bytes that cannot be used."""
+    file, offset, length = place
+    return Row(file=file, offset=offset, length=length, problem=reason, cut=cut)
 
 
 class RowFile:
@@ -81,7 +117,7 @@ class RowFile:
     def _load(self) -> None:
         self._latest: dict[str, tuple[str, int, int]] = {}  # by URL: when, and the line's place
         self.ends: dict[str, int] = {}  # by WARC file: how far it is indexed
-        self.problems: set[tuple[str, int, int]] = set()
+        self.problems: set[Place] = set()
         self.size = 0  # bytes of whole lines
         for row, start, length in self._read():
             self._know(row, start, length)

@@ -31,6 +31,7 @@ from warcio.warcwriter import WARCWriter
 
 from webfarer import __version__
 from webfarer.web.http.exchange import Exchange, Headers
+from webfarer.web.http.inflate import Broken, Inflate, TooLarge
 
 LEVEL = 4
 LIMIT = 64 << 20  # bytes of one record, and of one body without its encoding
@@ -221,23 +222,20 @@ def _decoded(encoding: str, raw: bytes, cut: bool) -> bytes:
     """One encoding taken off. A body that is not encoded after all is given back as it is."""
     if encoding in ("identity", "none", "utf-8") or not raw:
         return raw
-    if encoding in ("gzip", "x-gzip"):
-        return _inflated(raw, zlib.MAX_WBITS + 16, cut) if raw[:2] == b"\x1f\x8b" else raw
-    if encoding == "deflate":
-        wrapped = raw[0] & 15 == 8 and int.from_bytes(raw[:2], "big") % 31 == 0  # RFC 1950
-        return _inflated(raw, zlib.MAX_WBITS if wrapped else -zlib.MAX_WBITS, cut)
-    raise BadRecord(f"content encoding {_one_line(encoding)[:20]} is not known")
-
-
-def _inflated(raw: bytes, bits: int, cut: bool) -> bytes:
-    inflate = zlib.decompressobj(bits)
+    if encoding not in ("gzip", "x-gzip", "deflate"):
+        raise BadRecord(f"content encoding {_one_line(encoding)[:20]} is not known")
+    if encoding != "deflate" and raw[:2] != b"\x1f\x8b":
+        return raw
+    inflate = Inflate([encoding], LIMIT)
     try:
-        data = inflate.decompress(raw, LIMIT)
-        if inflate.unconsumed_tail:
-            raise BadRecord(f"body of more than {LIMIT >> 20} MB once decompressed")
-        whole = inflate.eof
-    except zlib.error as error:
-        raise BadRecord("broken content encoding") from error
-    if not whole and not cut:
-        raise BadRecord("content encoding is cut short")
+        data = inflate.feed(raw)
+    except TooLarge:
+        raise BadRecord(f"body of more than {LIMIT >> 20} MB once decompressed") from None
+    except Broken:
+        raise BadRecord("broken content encoding") from None
+    try:
+        inflate.finish()
+    except Broken:
+        if not cut:
+            raise BadRecord("content encoding is cut short") from None
     return data

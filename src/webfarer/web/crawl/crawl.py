@@ -13,12 +13,14 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from webfarer.web.archive.archive import Archive
-from webfarer.web.crawl.frontier import FAR, Frontier, Job
-from webfarer.web.crawl.journal import Journal, Line, Outcome
+from webfarer.web.crawl.follow import Follow
+from webfarer.web.crawl.frontier import Frontier, Job
+from webfarer.web.crawl.journal import Journal, Line
 from webfarer.web.crawl.nearby import NearDuplicates, Print
+from webfarer.web.crawl.outcomes import line_of, line_without_page
 from webfarer.web.crawl.readers import Readers, Unreadable
 from webfarer.web.crawl.scope import Scope
 from webfarer.web.crawl.settings import (
@@ -92,8 +94,8 @@ class _Crawl:
         self.frontier = Frontier(
             settings.per_host, settings.delay, settings.depth, settings.bounds.robots
         )
+        self.follow = Follow(self.frontier, self.scope, journal, self.counts)
         self.seen = NearDuplicates()
-        self.places: dict[str, int] = {}  # of lines in the journal, where depth is limited
         self.tries: Counter[str] = Counter()
         self.unread: asyncio.Queue[tuple[Job, Answer]] = asyncio.Queue(2 * readers.room)
         self.unwritten: asyncio.Queue[_Done] = asyncio.Queue(2 * _BATCH)
@@ -131,7 +133,7 @@ class _Crawl:
                 self.rules.unreachable[line.url] = line.fault
             if line.outcome == "page" and line.print is not None:
                 self.seen.add(line.url, Print(*line.print))
-            self._follow(line, place)
+            self.follow(line, place)
 
     # Fetching
 
@@ -141,7 +143,7 @@ class _Crawl:
                 await self._learn(job)
             elif (rules := self.rules.forbidding(job.url)) is not None:
                 outcome = "fault" if rules.unreachable else "forbidden"
-                await self._through(job, _line(job, outcome, fault=rules.unreachable))
+                await self._through(job, line_of(job, outcome, fault=rules.unreachable))
             else:
                 await self._fetch(job)
 
@@ -175,7 +177,7 @@ class _Crawl:
         found = (canonical(url, job.url) for url in rules.sitemaps)
         wanted = self.settings.bounds.sitemaps
         links = self.scope.links(url for url in found if url and wanted)
-        line = _line(job, "rules", status=status, fault=rules.unreachable, links=links)
+        line = line_of(job, "rules", status=status, fault=rules.unreachable, links=links)
         new = (answer.exchange for answer in answers if answer.notes is None)
         await self._through(job, None if known else line, *new)
 
@@ -188,7 +190,7 @@ class _Crawl:
         except FetchError as error:
             if not (error.passing and self._later(job, 0.0)):
                 self._failed(job, error.passing)
-                await self._through(job, _line(job, "fault", fault=error.kind))
+                await self._through(job, line_of(job, "fault", fault=error.kind))
             return
         exchange = answer.exchange
         if exchange.status in BUSY and self._later(job, asked_wait(exchange)):
@@ -199,7 +201,8 @@ class _Crawl:
             self._wake()
             await self.unread.put((job, answer))
         else:
-            line = self._no_page(job, exchange)
+            most = self.settings.fetch.max_redirects
+            line = line_without_page(job, exchange, self.scope, most)
             keep = line.outcome != "other type" and answer.notes is None
             await self._through(job, line, *((exchange,) if keep else ()))
 
@@ -218,27 +221,6 @@ class _Crawl:
         host = self.frontier.host(job.url)
         host.failures = host.failures + 1 if failed else 0
         host.gone = host.failures >= _FAILURES
-
-    def _no_page(self, job: Job, exchange: Exchange) -> Line:
-        """The line of a redirect, an error or another media type."""
-        status = exchange.status
-        if exchange.location:
-            return self._redirect(job, exchange)
-        if status == 200:
-            return _line(job, "other type", status=status)
-        return _line(job, "missing" if status in (404, 410) else "error", status=status)
-
-    def _redirect(self, job: Job, exchange: Exchange) -> Line:
-        """Where it leads is asked for at the same depth. What a root leads to is a root as well."""
-        status, target = exchange.status, canonical(exchange.location, job.url)
-        if target is None:
-            return _line(job, "fault", status=status, fault="scheme")
-        circle = target in (job.url, *job.trail)
-        if circle or len(job.trail) >= self.settings.fetch.max_redirects:
-            return _line(job, "fault", status=status, fault="redirects")
-        if job.depth == 0:
-            self.scope.widen(target)
-        return _line(job, "redirect", status=status, links=self.scope.links([target]))
 
     async def _through(self, job: Job, line: Line | None, *exchanges: Exchange) -> None:
         """A job that brought no page to read: only to be written down."""
@@ -262,13 +244,13 @@ class _Crawl:
         try:
             reading = await self.readers.read(exchange)
         except Unreadable:
-            line = _line(job, "fault", status=exchange.status, size=size, fault="unreadable")
+            line = line_of(job, "fault", status=exchange.status, size=size, fault="unreadable")
             return _Done(job, line, keep)
         same = self._same(job.url, reading.print, answer.notes)
         notes: dict[str, str | int] = {"near_duplicate_of": same} if same else {}
         if not reading.indexed:
             notes["noindex"] = 1
-        line = _line(
+        line = line_of(
             job, "duplicate" if same else "page", status=exchange.status, size=size,
             duplicate_of=same, links=self.scope.links(reading.links), print=tuple(reading.print),
         )  # fmt: skip
@@ -312,34 +294,8 @@ class _Crawl:
 
     def _written(self, done: _Done, place: int) -> None:
         self.counts.new += done.line.outcome in ("page", "duplicate")
-        self._follow(done.line, place)
+        self.follow(done.line, place)
         self.frontier.done()
-
-    def _follow(self, line: Line, place: int) -> None:
-        """Counts what became of a URL, and offers what it leads to."""
-        self.counts.add(line)
-        if self.frontier.limit < FAR and line.links:
-            self.places[line.url] = place
-        again = [line]
-        while again:
-            again += self._offered(again.pop())
-
-    def _offered(self, line: Line) -> list[Line]:
-        """The lines of pages that turn out to be less deep than they were when they were read."""
-        moved = line.outcome == "redirect"
-        depth = 0 if line.outcome == "rules" else self.frontier.depth(line.url) + (not moved)
-        trail = (*line.trail, line.url) if moved else ()
-        again = []
-        for url in line.links:
-            if not self.frontier.known(url):
-                self.scope.count(url)
-            if self.frontier.offer(Job(url, depth, trail)) and url in self.places:
-                again.append(self.journal.at(self.places[url]))
-        return again
-
-
-def _line(job: Job, outcome: Outcome, **more: Any) -> Line:
-    return Line(url=job.url, depth=job.depth, outcome=outcome, trail=job.trail, **more)
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from protego import Protego
 
+from webfarer.web.crawl.settings import LONGEST_WAIT
 from webfarer.web.http.exchange import Exchange
 
 MOST_BYTES = 512 * 1024
@@ -20,9 +21,9 @@ MOST_HOPS = 5  # redirects that are followed to a robots.txt (RFC 9309, 2.3.1.2)
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """One host's rules for one agent. `delay` is its crawl-delay in seconds, 0 where none is asked;
-    `sitemaps` the URLs of its sitemaps. `unreachable` says why no file could be had; everything is
-    forbidden then."""
+    """One host's rules for one agent. `delay` is its crawl-delay in seconds, 0 where none is asked
+    and `LONGEST_WAIT` at most, since a host may ask for years; `sitemaps` the URLs of its sitemaps.
+    `unreachable` says why no file could be had; everything is forbidden then."""
 
     agent: str
     parser: Protego | None = None
@@ -59,4 +60,5 @@ def read_rules(answer: Exchange | None, user_agent: str, fault: str = "") -> Rul
     text = answer.body[:MOST_BYTES].decode("utf-8", "replace").removeprefix("\ufeff")
     parser = Protego.parse(text)
     delay = parser.crawl_delay(agent) or 0.0
-    return Rules(agent, parser, max(0.0, delay), tuple(parser.sitemaps))
+    delay = min(LONGEST_WAIT, max(0.0, delay))
+    return Rules(agent, parser, delay, tuple(parser.sitemaps))

@@ -170,6 +170,7 @@ class Stream(httpcore.AsyncNetworkStream):
         self.close()
 
     def get_extra_info(self, info: str) -> Any:
-        if info == "is_readable":  # asked of an idle connection: whether it has ended
-            return self._reader.at_eof() or self._writer.is_closing()
+        if info == "is_readable":  # asked of an idle connection: whether it is of no more use
+            unasked = bool(self._reader._buffer)  # type: ignore[attr-defined]
+            return unasked or self._reader.at_eof() or self._writer.is_closing()
         return self._address if info == "address" else self._writer.get_extra_info(info)

@@ -44,6 +44,12 @@ class Connection(NamedTuple):
     http: httpcore.AsyncHTTP11Connection
     stream: Stream
 
+    def is_whole(self) -> bool:
+        """Whether its last exchange is over and nothing came behind the answer: bytes that nobody
+        asked for would be taken for the answer to the next request, and so on ever after."""
+        behind, _ = self.http._h11_state.trailing_data
+        return self.http.is_idle() and not behind
+
 
 class Connections:
     """At most `most` requests at once, and `per_host` of one host. Routed connections go by a
@@ -118,8 +124,8 @@ class _Here:
         return None
 
     def give(self, origin: Origin, connection: Connection) -> None:
-        """Keeps the connection where its last exchange is over; the oldest makes room."""
-        if not connection.http.is_idle():
+        """Keeps the connection where it is whole; the oldest makes room."""
+        if not connection.is_whole():
             connection.stream.close()
             return
         self._idle.append((origin, connection))

@@ -22,10 +22,7 @@ TRIES = 6  # of one query, while the endpoint says that it is busy
 LARGEST = 64 << 20  # bytes of an answer
 _BUSY = (429, 502, 503)
 _LATE = ("timeout", "timed out", "time limit")
-_HEADERS = {
-    "User-Agent": f"webfarer/{__version__} (knowledge graph expansion)",
-    "Accept": "application/sparql-results+json",
-}
+USER_AGENT = f"webfarer/{__version__} (knowledge graph expansion)"
 
 
 class TooLong(Exception):
@@ -35,9 +32,16 @@ class TooLong(Exception):
 class Endpoint:
     """Sends queries, one at a time, and reads their answers."""
 
-    def __init__(self, url: str, timeout: float, sleep: Callable[[float], None]) -> None:
+    def __init__(
+        self,
+        url: str,
+        timeout: float,
+        sleep: Callable[[float], None],
+        user_agent: str = USER_AGENT,
+    ) -> None:
         self.url, self._timeout, self._sleep = url, timeout, sleep
-        self._client = httpx.Client(headers=_HEADERS, timeout=timeout)
+        headers = {"User-Agent": user_agent, "Accept": "application/sparql-results+json"}
+        self._client = httpx.Client(headers=headers, timeout=timeout)
 
     def __enter__(self) -> Endpoint:
         return self

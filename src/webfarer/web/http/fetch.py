@@ -12,6 +12,7 @@ The HTTP is that of httpx, by its own engine, at a fifth of the time a request o
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from typing import NamedTuple, Self
 from urllib.parse import SplitResult, urlsplit
 
 import httpcore
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from webfarer import __version__
 from webfarer.types.base import Record
@@ -33,6 +34,7 @@ from webfarer.web.http.inflate import Broken, Inflate, TooLarge
 
 _PORTS = {"http": 80, "https": 443}
 _ACCEPT = b"text/html,application/xhtml+xml,text/plain;q=0.9,*/*;q=0.5"
+_AGENT = re.compile(r"[!-.0-~][ -~]*")  # what a header can hold, a product's name first
 _BREATH = 64  # pieces of a body after which others have their turn
 _MAX_PIECES = 50_000  # a body in crumbs costs a second of work even so
 
@@ -53,6 +55,13 @@ class FetchSettings(Record):
     allow_private: bool = False
     connections: int = Field(default=32, gt=0)
     connections_per_host: int = Field(default=8, gt=0)
+
+    @field_validator("user_agent")
+    @classmethod
+    def _names_who_asks(cls, text: str) -> str:
+        if not _AGENT.fullmatch(text):
+            raise ValueError(f"{text!r} is no user agent: give a name first, as in reader/1.0")
+        return text
 
 
 class _Target(NamedTuple):

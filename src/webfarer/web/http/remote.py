@@ -12,13 +12,14 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from json import loads
 from urllib.parse import quote, urlsplit
 
+from webfarer.graph.graph import Language
 from webfarer.types import FailureError, FailureKind, Hit, Page
+from webfarer.web.absent import not_archived, not_found, refused
 from webfarer.web.http.canonical import MAX_LENGTH, canonical
 from webfarer.web.http.exchange import Exchange, FetchError
 from webfarer.web.http.fetch import Fetcher, FetchSettings
 from webfarer.web.http.serve import CHOICE, MISS, MOST_QUERIES
 from webfarer.web.reading import page_of
-from webfarer.web.site import refused
 
 _PAUSE = 0.05  # seconds before the first retry; twice as long before each one after it
 _BUSY = (502, 503, 504)
@@ -28,9 +29,9 @@ class HttpWeb:
     """A web behind a server such as `webfarer web serve` starts: implements `Web`.
 
     `base` is the address of its main site, `hosts` are the names of all of them, and `server` is
-    where they are served ("http://127.0.0.1:8000"). A fault that may pass is met with up to
-    `retries` more attempts. Holds nothing of any rollout: connections are shared, and nothing that
-    came over them is kept.
+    where they are served ("http://127.0.0.1:8000"), `language` that of its pages. A fault that may
+    pass is met with up to `retries` more attempts. Holds nothing of any rollout: connections are
+    shared, and nothing that came over them is kept.
     """
 
     def __init__(
@@ -40,11 +41,13 @@ class HttpWeb:
         server: str,
         hosts: Sequence[str] = (),
         *,
+        language: Language = "en",
         settings: FetchSettings | None = None,
         retries: int = 3,
     ) -> None:
         self.name, self.base, self.server = name, base.rstrip("/"), server.rstrip("/")
         self.hosts = tuple(hosts) or (urlsplit(base).netloc,)
+        self.language: Language = language
         self._settings = settings or FetchSettings(connections=64, connections_per_host=64)
         self._retries = retries
         self._open: dict[asyncio.AbstractEventLoop, Fetcher] = {}
@@ -77,11 +80,11 @@ class HttpWeb:
             after = canonical(exchange.location, at)
             at = self._own(after)
             if at is None:
-                return refused(after or exchange.location, self.base)
+                return refused(after or exchange.location, self.base, self.language)
             if at in seen or len(seen) > self._settings.max_redirects:
                 said = f"The redirects from {url} never end."
                 return Page(url, "Unloadable", said, (), "unloadable")
-        return refused(url, self.base)
+        return refused(url, self.base, self.language)
 
     def _own(self, url: str | None) -> str | None:
         """The URL if it is on a host of the web's, with the scheme of its sites."""
@@ -91,10 +94,10 @@ class HttpWeb:
         return parts._replace(scheme=urlsplit(self.base).scheme).geturl()
 
     def _page(self, exchange: Exchange) -> Page:
-        if exchange.header(MISS) == "not_archived":
-            said = f"{exchange.url} was never recorded in the archive {self.name}."
-            return Page(exchange.url, "Not archived", said, (), "not_archived")
-        return page_of(exchange)
+        miss = exchange.header(MISS)
+        if miss == "not_archived":
+            return not_archived(exchange.url, self.name)
+        return not_found(exchange.url, self.language) if miss == "not_found" else page_of(exchange)
 
     # Search
 

@@ -1,4 +1,4 @@
-"""Webs over real HTTP: `WebServer`, an ASGI application, and the ways to run it.
+"""Webs over real HTTP: `WebServer`, an ASGI application (`running` runs it).
 
 A site is asked for by its own name, in the Host header, and sends exactly the bytes of its page. A
 person's browser asks for the same sites by aliases that lead here by themselves, such as
@@ -9,26 +9,21 @@ here are written as their aliases. Beside the pages of its web, every host has `
 
 from __future__ import annotations
 
-import json
 import re
-import socket
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from html import escape
 from ipaddress import ip_address
-from threading import Thread
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote
 
+from webfarer.graph.graph import Language
 from webfarer.types import BadInput, FailureError, Hit
 from webfarer.web.base import Web
-from webfarer.web.document import Bullets, Chrome, Document, Paragraph, Run, Section
-from webfarer.web.html import render
+from webfarer.web.document import Bullets, Paragraph, Run, Section
+from webfarer.web.http.answers import JSON, as_json, as_page, ok, said, site_map
 from webfarer.web.http.exchange import Exchange
-
-if TYPE_CHECKING:
-    import uvicorn
+from webfarer.web.phrases import Phrases
+from webfarer.web.phrases_zh import phrases_in
 
 PER_SITEMAP = 50_000  # the limit of sitemaps.org
 MOST_QUERIES, MOST_HITS = 50, 1000
@@ -37,9 +32,8 @@ MOST_QUERIES, MOST_HITS = 50, 1000
 CHOICE = "webfarer-web"
 MISS = "webfarer-status"  # the response header that says what the web says of a page it has not
 _KEPT = ("content-type", "content-language", "location", "last-modified")
-_URL = re.compile(rb"https?://([A-Za-z0-9.-]+(?::\d+)?)")
+_URL = re.compile(rb"https?://([A-Za-z0-9._-]+(?::\d+)?)")
 _TEXT = re.compile(r"text/|application/(?:xhtml\+)?xml")
-_HTML, _JSON = "text/html; charset=utf-8", "application/json"
 _SITEMAP = re.compile(r"/sitemap(?:-(\d{1,6}))?\.xml")
 
 Scope = Mapping[str, Any]
@@ -48,12 +42,16 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 class Servable(Web, Protocol):
-    """A web that can be served: `hosts` are the names of its sites, the main one first; `respond`
-    gives what a server sends for a URL, None where it has nothing; `urls` are those of its pages.
+    """A web that can be served: `hosts` are the names of its sites, the main one first; `language`
+    is that of what is said beside its pages; `respond` gives what a server sends for a URL, None
+    where it has nothing; `urls` are those of its pages.
     """
 
     @property
     def hosts(self) -> Sequence[str]: ...
+
+    @property
+    def language(self) -> Language: ...
 
     def respond(self, url: str) -> Exchange | None: ...
 
@@ -103,12 +101,13 @@ class WebServer:
         self._listed: dict[tuple[str, str], list[str]] = {}
 
     def _add(self, web: Servable, host: str) -> None:
-        """Known by its host, and by an alias of its own: the second at a host has a number."""
-        sites = self._by_host.setdefault(host, [])
-        number = f"-{len(sites) + 1}" if sites else ""
-        site = _Site(web, host, f"{host.replace(':', '-')}{number}.localhost")
-        sites.append(site)
-        self._by_alias[site.alias] = site
+        """Known by its host, and by an alias of its own: where one is taken, it has a number."""
+        name = re.sub(r"[^a-z0-9.-]+", "-", host.strip("[")).strip("-")
+        alias, number = f"{name}.localhost", 1
+        while alias in self._by_alias:
+            alias, number = f"{name}-{number + 1}.localhost", number + 1
+        site = self._by_alias[alias] = _Site(web, host, alias)
+        self._by_host.setdefault(host, []).append(site)
 
     def alias_of(self, web: Servable) -> str:
         """The host name under which a browser on this machine finds the web's main site."""
@@ -121,7 +120,7 @@ class WebServer:
         try:
             answer = await self._answer(scope["method"], _asked(scope))
         except FailureError as error:
-            answer = _said(500, "Server error", str(error))
+            answer = said(500, "Server error", str(error))
         headers = [(name.lower().encode(), value.encode()) for name, value in answer.headers]
         headers.append((b"content-length", str(len(answer.body)).encode()))
         await send({"type": "http.response.start", "status": answer.status, "headers": headers})
@@ -130,15 +129,15 @@ class WebServer:
 
     async def _answer(self, method: str, asked: _Asked) -> Exchange:
         if method not in ("GET", "HEAD"):
-            said = _said(405, "Method not allowed", "Only GET and HEAD are answered here.")
-            return replace(said, headers=(*said.headers, ("Allow", "GET, HEAD")))
+            no = said(405, "Method not allowed", "Only GET and HEAD are answered here.")
+            return replace(no, headers=(*no.headers, ("Allow", "GET, HEAD")))
         site, by_alias = self._site(asked)
         if site is None:
             return self._without_site(asked)
         found = await self._own(site, asked) or _found(site, asked.target)
         if found is None:
             page = await site.web.visit(f"https://{site.host}{asked.target}")
-            found = _said(404, page.title, page.text, site.web.name)
+            found = said(404, page.title, page.text, site.web.name, site.web.language)
             found = replace(found, headers=(*found.headers, (MISS, page.status)))
         return self._aliased(found, asked.host) if by_alias else found
 
@@ -155,12 +154,12 @@ class WebServer:
         """A bare address has a list of what is served; any other name is somebody else's."""
         if not _is_bare(asked.host):
             names = ", ".join(hosts[0] for hosts in self._hosts.values())
-            return _said(421, "Misdirected request", f"Served here are: {names}.")
+            return said(421, "Misdirected request", f"Served here are: {names}.")
         if asked.path != "/":
-            return _said(404, "Not found", "There is no page at this address.")
+            return said(404, "Not found", "There is no page at this address.")
         if asked.program:
-            return _json([{"name": name, "hosts": hosts} for name, hosts in self._hosts.items()])
-        return _document("Webs served here", [Section("", (Bullets(self._items(asked.host)),))])
+            return as_json([{"name": name, "hosts": hosts} for name, hosts in self._hosts.items()])
+        return as_page("Webs served here", [Section("", (Bullets(self._items(asked.host)),))])
 
     def _items(self, host: str) -> tuple[tuple[Run, ...], ...]:
         items = []
@@ -187,7 +186,7 @@ class WebServer:
         if asked.path == "/search":
             return await _search(site.web, asked)
         text = f"User-agent: *\nAllow: /\n\nSitemap: https://{site.host}/sitemap.xml\n"
-        return _ok("text/plain; charset=utf-8", text)
+        return ok("text/plain; charset=utf-8", text)
 
     def _sitemap(self, site: _Site, number: int) -> Exchange | None:
         """All URLs of the host; where they are too many for one site map, an index of several."""
@@ -197,9 +196,11 @@ class WebServer:
             return None
         if number == 0 and parts > 1:
             base = f"https://{site.host}/sitemap"
-            return _xml("sitemapindex", "sitemap", (f"{base}-{n + 1}.xml" for n in range(parts)))
+            return site_map(
+                "sitemapindex", "sitemap", (f"{base}-{n + 1}.xml" for n in range(parts))
+            )
         start = max(0, number - 1) * PER_SITEMAP
-        return _xml("urlset", "url", urls[start : start + PER_SITEMAP])
+        return site_map("urlset", "url", urls[start : start + PER_SITEMAP])
 
     def _urls(self, site: _Site) -> list[str]:
         key = (site.web.name, site.host)
@@ -231,7 +232,7 @@ def _asked(scope: Scope) -> _Asked:
         host=headers.get("host", "").lower(),
         path=scope["raw_path"].decode("latin-1"),
         query=query,
-        program=_JSON in headers.get("accept", ""),
+        program=JSON in headers.get("accept", ""),
         choice=unquote(headers.get(CHOICE, "")),
     )
 
@@ -251,50 +252,24 @@ async def _search(web: Servable, asked: _Asked) -> Exchange:
     asks = parse_qs(asked.query, keep_blank_values=True)
     queries, k = asks.get("q", []), asks.get("k", ["10"])[-1]
     if not (k.isascii() and k.isdigit() and len(k) < 5 and 1 <= int(k) <= MOST_HITS):
-        return _said(400, "Bad request", f"k is a number from 1 to {MOST_HITS}.")
+        return said(400, "Bad request", f"k is a number from 1 to {MOST_HITS}.")
     if len(queries) > MOST_QUERIES:
-        return _said(400, "Bad request", f"At most {MOST_QUERIES} queries at once.")
+        return said(400, "Bad request", f"At most {MOST_QUERIES} queries at once.")
     found = await web.search(queries, int(k))
     pairs = list(zip(queries, found, strict=True))
     if asked.program:
         told = [{"query": query, "hits": [asdict(hit) for hit in hits]} for query, hits in pairs]
-        return _json({"name": web.name, "results": told})
-    return _document("Search results", [_results(*pair) for pair in pairs], web.name)
+        return as_json({"name": web.name, "results": told})
+    phrases = phrases_in(web.language)
+    sections = [_results(phrases, *pair) for pair in pairs]
+    return as_page(phrases.results, sections, web.name, web.language)
 
 
-def _results(query: str, hits: Sequence[Hit]) -> Section:
+def _results(phrases: Phrases, query: str, hits: Sequence[Hit]) -> Section:
     if not hits:
-        return Section(query, (Paragraph((Run("Nothing was found."),)),))
+        return Section(query, (Paragraph((Run(phrases.nothing),)),))
     items = ((Run(hit.title, hit.url), Run(f" {hit.snippet}")) for hit in hits)
     return Section(query, (Bullets(tuple(items)),))
-
-
-# Answers
-
-
-def _ok(kind: str, text: str) -> Exchange:
-    return Exchange("", 200, (("Content-Type", kind),), text.encode("utf-8", "replace"))
-
-
-def _json(value: Any) -> Exchange:
-    return _ok(_JSON, json.dumps(value, ensure_ascii=False))
-
-
-def _xml(root: str, tag: str, urls: Iterable[str]) -> Exchange:
-    lines = (f"<{tag}><loc>{escape(url)}</loc></{tag}>" for url in urls)
-    opening = f'<{root} xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">'
-    text = "\n".join(['<?xml version="1.0" encoding="UTF-8"?>', opening, *lines, f"</{root}>\n"])
-    return _ok("application/xml", text)
-
-
-def _document(title: str, sections: Sequence[Section], web: str = "Webfarer") -> Exchange:
-    page = Document("", title, sections=tuple(sections), chrome=Chrome(web))
-    return _ok(_HTML, render(page))
-
-
-def _said(status: int, title: str, text: str, web: str = "Webfarer") -> Exchange:
-    said = _document(title, [Section("", (Paragraph((Run(text),)),))], web)
-    return replace(said, status=status)
 
 
 def _is_bare(host: str) -> bool:
@@ -310,57 +285,3 @@ def _is_bare(host: str) -> bool:
 def _port(host: str) -> str:
     found = re.search(r":\d+$", host)
     return found[0] if found else ""
-
-
-# Running
-
-
-@contextmanager
-def listening(host: str = "127.0.0.1", port: int = 0) -> Iterator[tuple[socket.socket, str]]:
-    """A listening socket and its address, such as "http://127.0.0.1:8000"; port 0 is any free one.
-
-    Raises BadInput where the port cannot be had.
-    """
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Said to be TCP in so many words: asyncio takes the wait for more to send off such alone, and
-    # answers would come 40 ms late.
-    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((host, port))
-            listener.listen(1024)
-        except (OSError, OverflowError) as error:
-            why = error.strerror if isinstance(error, OSError) else error
-            raise BadInput(f"cannot serve from {host}:{port} ({why}): choose another") from None
-        name = f"[{host}]" if ":" in host else host
-        yield listener, f"http://{name}:{listener.getsockname()[1]}"
-
-
-def run(server: WebServer, listener: socket.socket) -> None:
-    """Answers until it is interrupted; what is being answered then is answered."""
-    _uvicorn(server).run(sockets=[listener])
-
-
-@contextmanager
-def serving(webs: Iterable[Servable], port: int = 0) -> Iterator[str]:
-    """Serves from a thread of this process, on loopback, for as long as the block lasts; gives the
-    address."""
-    with listening(port=port) as (listener, address):
-        server = _uvicorn(WebServer(webs))
-        thread = Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        try:
-            yield address
-        finally:
-            server.should_exit = True
-            thread.join()
-
-
-def _uvicorn(server: WebServer) -> uvicorn.Server:
-    import uvicorn  # late: who only asks a server needs none
-
-    config = uvicorn.Config(
-        server, lifespan="off", log_level="warning", access_log=False, server_header=False,
-        timeout_graceful_shutdown=3,
-    )  # fmt: skip
-    return uvicorn.Server(config)

@@ -28,7 +28,7 @@ from webfarer.graph.packed.store import PackedGraph, Part
 from webfarer.store.jsonl import append_jsonl, read_jsonl
 from webfarer.types import BadInput, WebfarerError
 from webfarer.types.base import Record
-from webfarer.web.http.endpoint import Endpoint, TooLong
+from webfarer.web.http.endpoint import USER_AGENT, Endpoint, TooLong
 
 Kind = Literal["settings", "out", "in", "texts"]
 Tell = Callable[[int, int, str], None]
@@ -41,7 +41,8 @@ _TIME = f"DATATYPE(?o) = <{rdf.XSD}dateTime>"
 @dataclass(frozen=True, slots=True)
 class Expansion:
     """What is asked for: `limit` is the most facts each way of a node, `most` the most entities,
-    `timeout` the seconds that one query may take."""
+    `timeout` the seconds that one query may take, `user_agent` who is asking: public endpoints want
+    an address in it."""
 
     endpoint: str
     roots: tuple[str, ...]
@@ -50,6 +51,7 @@ class Expansion:
     most: int = 2000
     filters: Filters = field(default_factory=Filters)
     timeout: float = 60.0
+    user_agent: str = USER_AGENT
 
 
 class Answer(Record):
@@ -74,9 +76,13 @@ def expand(
     """
     if not _is_web(what.endpoint):
         raise BadInput(f"{what.endpoint!r} is no address of an endpoint: give one with https://")
+    if not (
+        what.user_agent.isascii() and what.user_agent.isprintable() and what.user_agent.strip()
+    ):
+        raise BadInput(f"{what.user_agent!r} is no user agent: give letters a header can hold")
     roots = [_root(text) for text in what.roots]
     kept = Answers(Path(out).with_name(f"{Path(out).name}.answers.jsonl"), what)
-    with Endpoint(what.endpoint, what.timeout, sleep) as endpoint:
+    with Endpoint(what.endpoint, what.timeout, sleep, what.user_agent) as endpoint:
         asker = _Asker(what, kept, endpoint, tell)
         reached = asker.reach(roots)
         asker.ask("texts", asker.described(reached))
