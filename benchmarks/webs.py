@@ -5,8 +5,9 @@ On each, the scripted expert and a model attempt the same tasks, one attempt at 
 time of a tool is its own. Attempts on the first two webs are compared one by one: every thought,
 call, observation and answer has to be the same. Prints a line for each web and policy.
 
-    webfarer run runs/quickstart
-    python benchmarks/webs.py --model runs/quickstart/sft/model --wikidata ../shared/data/wikidata
+    webfarer run && webfarer run --graph path/to/wikidata --out runs/wikidata
+    python benchmarks/webs.py --model runs/quickstart/sft/model --wikidata path/to/wikidata \
+        --wikidata-model runs/wikidata/sft/model
 
 A web whose pages are not here is left out, and said. Without --model it is the base model that
 comes with Webfarer, which answers next to nothing.
@@ -46,6 +47,7 @@ from webfarer.web.archive.frozen import ArchiveWeb
 WEBFARER = (sys.executable, "-m", "webfarer")
 HTML = Path("/usr/share/doc/python3.11/html")
 DOCUMENTATION = "http://python-docs.example"
+WIKIDATA = "Wikidata excerpt, in process"
 COLUMNS = ("web", "policy", "attempts", "correct %", "turns", "tools ms/turn", "failures")
 WIDTHS = (32, 8, 10, 11, 7, 15, 10)
 
@@ -66,7 +68,7 @@ def webs(args: argparse.Namespace, folder: Path, stack: ExitStack) -> Iterator[t
     else:
         print(f"left out: Python's documentation, which is not in {args.documentation}")
     if args.wikidata and args.wikidata.is_dir():
-        yield "Wikidata excerpt, in process", World(load(args.wikidata))
+        yield WIKIDATA, World(load(args.wikidata))
     else:
         print(f"left out: the Wikidata excerpt, which is not in {args.wikidata}: give --wikidata")
 
@@ -184,6 +186,7 @@ def compare(web: str, policy: str, made: Sequence[Trajectory], same: Sequence[Tr
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="base", help="a model's folder")
+    parser.add_argument("--wikidata-model", default="", help="another one for Wikidata")
     parser.add_argument("--tasks", type=int, default=40, help="on each web")
     parser.add_argument("--size", type=int, default=150, help="entities of the procedural world")
     parser.add_argument("--seed", type=int, default=1000)
@@ -200,10 +203,15 @@ def main() -> None:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         in_process: Mapping[str, list[Trajectory]] = {}
         recipe = load_recipe("quickstart")
-        model, renderer = policy_named(args.model, {}, recipe.rollout, recipe.eval.temperature)
+        named = partial(
+            policy_named, worlds={}, rollout=recipe.rollout, temperature=recipe.eval.temperature
+        )
+        model, renderer = named(args.model)
         for web, world in webs(args, folder, stack):
             asyncio.run(world.web.search([web], 1))  # so that no attempt waits for the index
             tasks = tasks_of(world, args)
+            if web == WIKIDATA and args.wikidata_model:
+                model, renderer = named(args.wikidata_model)
             policies = {"expert": Expert({world.graph.name: world.atlas}), "model": model}
             made = {}
             for name, policy in policies.items():
