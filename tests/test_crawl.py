@@ -29,7 +29,9 @@ from webfarer.web.archive import rows
 from webfarer.web.archive.archive import Archive
 from webfarer.web.crawl.crawl import JOURNAL, crawl
 from webfarer.web.crawl.journal import Journal, Line
-from webfarer.web.crawl.links import read_page
+from webfarer.web.crawl.links import Reading, read_page
+from webfarer.web.crawl.nearby import Print
+from webfarer.web.crawl.reader import SIZE, heard, told
 from webfarer.web.crawl.readers import Readers, Unreadable
 from webfarer.web.crawl.scope import Bounds
 from webfarer.web.crawl.settings import Counts, CrawlSettings, asked_wait, checked_roots
@@ -719,3 +721,18 @@ def test_the_command_complains_in_one_line(
     assert found.code == code
     (line,) = found.err.splitlines()
     assert said in line
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"\x80\x04N.", b"[]", b"[1, 2, 3]", b'[["a"], [1, 2], true]']
+)
+def test_what_a_broken_reader_says_is_never_taken_for_a_reading(data):
+    """Bytes from a process that read strangers' pages are parsed as JSON and never unpickled."""
+    with pytest.raises(ValueError, match=r"."):
+        heard(data)
+
+
+def test_a_reading_goes_through_the_pipe_as_it_is():
+    for near in (None, 2**64 - 1):
+        reading = Reading(("http://a/é", "http://a/b"), Print(1, 2**63, near), indexed=False)
+        assert heard(told(reading)[SIZE.size :]) == reading

@@ -8,13 +8,12 @@ children behind after a SIGKILL, and start them by importing the whole command.
 from __future__ import annotations
 
 import asyncio
-import pickle
 import sys
 from types import TracebackType
 from typing import Self
 
 from webfarer.web.crawl.links import Reading, read_page
-from webfarer.web.crawl.reader import SIZE, framed
+from webfarer.web.crawl.reader import SIZE, asked, heard
 from webfarer.web.http.exchange import Exchange
 
 _SECONDS = 60.0  # for one page, after which its reader is ended
@@ -58,11 +57,11 @@ class _Reader:
         async with self._asking:
             process = self._process or await self.begin()
             assert process.stdin is not None
-            process.stdin.write(framed(exchange))
+            process.stdin.write(asked(exchange))
             await self._answering.acquire()
         try:
             return await self._answer(process) if process is self._process else None
-        except (TimeoutError, OSError, asyncio.IncompleteReadError) as error:
+        except (TimeoutError, OSError, ValueError, asyncio.IncompleteReadError) as error:
             await self.end()
             raise Unreadable(exchange.url) from error
         finally:
@@ -74,7 +73,7 @@ class _Reader:
         async with asyncio.timeout(_SECONDS):
             await process.stdin.drain()
             (size,) = SIZE.unpack(await process.stdout.readexactly(SIZE.size))
-            return pickle.loads(await process.stdout.readexactly(size))
+            return heard(await process.stdout.readexactly(size))
 
     async def end(self) -> None:
         """Ends the process, whatever it is at."""
