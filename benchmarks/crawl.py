@@ -230,7 +230,9 @@ def main() -> None:
                         peaks[crawler] = run(command, watch=True)["peak"]
                     else:
                         runs.append(run(command))
-                console.print(turn + 1, *(f"{n}: {rate(r[-1]):.0f}/s" for n, r in results.items()))
+                if turn < args.repeats:
+                    rates = (f"{name}: {rate(runs[-1]):.0f}/s" for name, runs in results.items())
+                    console.print(turn + 1, *rates)
     show(console, results, peaks)
 
 
