@@ -50,7 +50,7 @@ def within_batch(
     rewards_B: Tensor, group_B: Tensor, mask_BT: Tensor, values_BT: Tensor | None = None
 ) -> Advantages:
     """(r - mean of the batch) / (standard deviation of the batch + 1e-6): as WebDancer (Wu et al.
-    2025, section 4.2) can be read. Groups play no part, so that a group without variance still
+    2025) can be read. Groups play no part, so that a group without variance still
     pushes: up where its task is easy, down where it is hard."""
     _check(rewards_B)
     return Advantages(_normalised(rewards_B)[:, None] * mask_BT.to(rewards_B.dtype))

@@ -41,7 +41,7 @@ def keep_spread(outcomes: Sequence[Outcome], rng: random.Random) -> tuple[int, .
 
 
 def duplicate(outcomes: Sequence[Outcome], rng: random.Random) -> tuple[int, ...]:
-    """DUPO (WebSailor, Li et al. 2025, section 3.3): a group without a spread gives its place to a
+    """DUPO (WebSailor, Li et al. 2025): a group without a spread gives its place to a
     copy of another group that has one, drawn at random, each as often as the draws say."""
     return _filled(outcomes, rng, lambda outcome: 1.0)
 

@@ -256,7 +256,7 @@ def _roll(
 
 
 def _prefiltered(run: _Run, tasks: Sequence[Task]) -> list[Task]:
-    """DUPO's first filter (WebSailor, section 3.3): without the tasks that every attempt of the
+    """DUPO's first filter (WebSailor, Li et al. 2025): without the tasks that every attempt of the
     first weights solves, and by setting those that none does. Its lots are kept as they are made;
     a task whose attempts failed on our side stays."""
     path, size = run.out / "prefilter.jsonl", run.settings.prefilter
