@@ -17,13 +17,14 @@ from webfarer.rollout.react import Rolled  # noqa: E402
 from webfarer.store import read_jsonl  # noqa: E402
 from webfarer.train.attention import choose_way, logprobs  # noqa: E402
 from webfarer.train.pack import collate  # noqa: E402
-from webfarer.train.rl import Score, StepMetric, reinforce  # noqa: E402
+from webfarer.train.rl import reinforce  # noqa: E402
 from webfarer.train.rl_batch import (  # noqa: E402
     Sampled,
     make_batch,
     micro_batches,
     mini_batches,
 )
+from webfarer.train.rl_metrics import Score, StepMetric  # noqa: E402
 from webfarer.train.rl_tasks import Seen, TaskOrder  # noqa: E402
 from webfarer.train.scorer import Scorer  # noqa: E402
 from webfarer.types import (  # noqa: E402
@@ -236,6 +237,26 @@ def test_no_task_and_another_runs_folder_are_refused(tiny_model, tmp_path):
     reinforce(settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path)
     with pytest.raises(BadInput, match="another run"):
         reinforce(settings, tiny_model, Bandit(tiny_model), TASKS[:4], tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"tasks": TASKS[:6]}, {"seed": 5}, {"given": "other tools"}])
+def test_what_another_run_left_before_its_first_checkpoint_is_not_taken(
+    change, tiny_model, tmp_path
+):
+    """Its held-out score and best weights would else count as this run's."""
+
+    class Dying(Bandit):
+        def make(self, jobs, step):
+            if step == 0:
+                raise Killed
+            return super().make(jobs, step)
+
+    dying, given = Dying(tiny_model), {"tasks": TASKS, "seed": 3, "given": "tools"}
+    with pytest.raises(Killed):
+        reinforce(SETTINGS, tiny_model, dying, out=tmp_path, evaluate=dying.score, **given)
+    assert (tmp_path / "best.safetensors").exists()
+    with pytest.raises(BadInput, match="another run"):
+        reinforce(SETTINGS, tiny_model, Bandit(tiny_model), out=tmp_path, **(given | change))
 
 
 # The batch

@@ -30,6 +30,7 @@ from webfarer.policy.source import model_folder
 from webfarer.rollout.collect import jobs_for
 from webfarer.rollout.trainee import Trainee
 from webfarer.rollout.world import World
+from webfarer.store.manifest import key_of
 from webfarer.types import BadInput, Recipe, Task
 
 Algorithm = Literal["ppo", "grpo", "dapo", "dupo"]
@@ -64,8 +65,8 @@ def reinforce(
 
         webfarer train rl tasks.jsonl models/rl --world worlds/seven --model models/first/model
     """
-    from webfarer.train.rl import StepMetric
     from webfarer.train.rl import reinforce as train
+    from webfarer.train.rl_metrics import StepMetric
 
     overrides = settings_of(
         set_, model=model, rl__algorithm=algorithm, rl__steps=steps,
@@ -95,12 +96,19 @@ def reinforce(
 
         made = train(
             chosen.rl, model_folder(chosen.model), trainee, learnt, folder_for(out), seed=seed,
+            given=_given(chosen, scored),
             evaluate=evaluate if scored else None, progress=progress,
         )  # fmt: skip
     if json:
         print_json({"model": str(made)})
         return
     typer.echo(f"the model is in {made}")
+
+
+def _given(recipe: Recipe, scored: Sequence[Task]) -> str:
+    """What attempts and scores depend on, beside the settings of the training itself."""
+    settings = (part.model_dump(mode="json") for part in (recipe.tools, recipe.rollout))
+    return key_of(*settings, recipe.family, [task.model_dump(mode="json") for task in scored])
 
 
 def _trainee(recipe: Recipe, worlds: Mapping[str, World], seed: int) -> Trainee:

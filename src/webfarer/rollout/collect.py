@@ -140,7 +140,7 @@ def _made(
     held: Sequence[Segment] = (),
 ) -> list[Trajectory]:
     """The attempts' trajectories; their segments go to the shard, behind those it is to hold."""
-    rolled = asyncio.run(_together(policy, arena, jobs))
+    rolled = asyncio.run(together(policy, arena, jobs))
     segments = [segment for one in rolled for segment in one.segments]
     if shard is None or not segments:
         return [one.trajectory for one in rolled]
@@ -151,7 +151,8 @@ def _made(
     ]
 
 
-async def _together(policy: Policy, arena: Arena, jobs: Sequence[Job]) -> list[Rolled]:
+async def together(policy: Policy, arena: Arena, jobs: Sequence[Job]) -> list[Rolled]:
+    """The attempts side by side, from a fresh start, in the order of the jobs."""
     await policy.fresh()
     return list(await asyncio.gather(*(arena.attempt(policy, job) for job in jobs)))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from webfarer.policy.base import Policy
-from webfarer.rollout.collect import Arena, Job
+from webfarer.rollout.collect import Arena, Job, together
 from webfarer.rollout.react import Rolled
 from webfarer.types import seed_for
 
@@ -44,17 +44,12 @@ class Trainee:
     def make(self, jobs: Sequence[Job], step: int) -> list[Rolled]:
         """The graded attempts, in the order of the jobs."""
         arena = replace(self.arena, seed=seed_for(self.arena.seed, "rl", step))
-        return asyncio.run(_together(self.policy, arena, jobs))
+        return asyncio.run(together(self.policy, arena, jobs))
 
     def attempts(self, jobs: Sequence[Job]) -> list[Rolled]:
         """Graded attempts outside of any step, as an evaluation makes them."""
-        return asyncio.run(_together(self.policy, self.arena, jobs))
+        return asyncio.run(together(self.policy, self.arena, jobs))
 
     def take(self, model: Stateful, version: int) -> None:
         """Copies the model's weights into the engine, which forgets its cache."""
         self.engine.load_state(model.state_dict(), version)
-
-
-async def _together(policy: Policy, arena: Arena, jobs: Sequence[Job]) -> list[Rolled]:
-    await policy.fresh()
-    return list(await asyncio.gather(*(arena.attempt(policy, job) for job in jobs)))

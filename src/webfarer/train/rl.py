@@ -9,6 +9,7 @@ is killed, anywhere, goes on at its last checkpoint to the same weights.
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from collections.abc import Callable, Sequence
@@ -21,16 +22,17 @@ from torch import nn
 from webfarer.algo import ALGORITHMS, Algorithm, first
 from webfarer.policy.model import load_model
 from webfarer.rollout.collect import Job, Rolled
-from webfarer.store import append_jsonl, key_of, read_jsonl, write_jsonl
+from webfarer.store import append_jsonl, key_of, read_jsonl, write_json, write_jsonl
 from webfarer.train.attention import choose_way
 from webfarer.train.checkpoint import load_checkpoint, save_checkpoint
 from webfarer.train.folder import finished, save_model, source_hash
 from webfarer.train.rl_batch import Sampled, make_batch
+from webfarer.train.rl_metrics import Score, StepMetric, step_metric
 from webfarer.train.rl_tasks import Seen, TaskOrder
 from webfarer.train.rl_update import Update, Updater
 from webfarer.train.scorer import Scorer
 from webfarer.types import (
-    Record,
+    BadInput,
     RlSettings,
     Task,
     Trajectory,
@@ -56,46 +58,6 @@ class Rollouts(Protocol):
     def take(self, model: nn.Module, version: int) -> None:
         """Gives the engine the model's weights, under a version of their own."""
         ...
-
-
-class StepMetric(Record):
-    """One line of metrics.jsonl.
-
-    Shares are of this step's attempts; `solved`, `reward` and `format` are means over those that
-    count, before selection and shaping. `gap` and `gap_most` are the mean and the greatest
-    |trainer's - engine's| log-probability, in nats a token; `held_low` and `held_high` the shares
-    of tokens that the clip held. `entropy` is the mean of -log-probability of what was sampled,
-    which estimates it. Seconds are of rollouts, of their tools (the sum over attempts), of updates.
-    """
-
-    step: int
-    algorithm: str
-    solved: float
-    reward: float
-    format: float
-    failures: int
-    attempts: int
-    groups: int
-    kept: int
-    copies: int
-    turns: float
-    tokens: int
-    trained: int
-    loss: float
-    grad_norm: float
-    lr: float
-    entropy: float
-    kl: float
-    held_low: float
-    held_high: float
-    gap: float
-    gap_most: float
-    rollout_s: float
-    tool_s: float
-    update_s: float
-    cursor: int
-    score: float | None = None
-    note: str = ""
 
 
 Progress = Callable[[StepMetric, int], None]
@@ -125,6 +87,7 @@ def reinforce(
     out: Path,
     *,
     seed: int = 0,
+    given: str = "",
     evaluate: Evaluate | None = None,
     progress: Progress | None = None,
     device: str = "auto",
@@ -133,14 +96,16 @@ def reinforce(
 
     `out` gets `model/` (the weights of the best held-out score; the last, where nothing scores),
     `metrics.jsonl`, `groups.jsonl`, `shown/` and, until it is finished, a checkpoint. Run again
-    with the same arguments it goes on where it was. Raises BadInput for settings, tasks or
-    attempts that cannot be used, and WebfarerError where the loss is no longer a number or every
-    attempt fails on our side.
+    with the same arguments it goes on where it was; `given` tells what attempts and scores depend
+    on beside these (tools, limits, what is scored): with another, it is another run. Raises
+    BadInput for settings, tasks or attempts that cannot be used and for a folder of another run,
+    and WebfarerError where the loss is no longer a number or every attempt fails on our side.
     """
-    key = _key(settings, source, tasks, seed)
+    key = _key(settings, source, tasks, seed, given)
     if finished(out / "model", key):
         return out / "model"
     run = _prepare(settings, source, rollouts, tasks, out, seed, device)
+    _claim(out / "run.json", key)
     if settings.prefilter and run.row.prefilter:
         run.order = TaskOrder(_prefiltered(run, tasks), settings, seed)
     done = load_checkpoint(
@@ -209,7 +174,17 @@ def _step(run: _Run, step: int) -> StepMetric:
         else Update(note="no group to learn from")
     )
     ended = time.perf_counter()
-    return _metric(run, step, sampled, counts, update, note, rolled_at - begun, ended - rolled_at)
+    metric = step_metric(
+        step + 1,
+        run.row.name,
+        sampled,
+        counts,
+        update,
+        seconds=(rolled_at - begun, ended - rolled_at),
+        cursor=cursor,
+    )
+    said = "; ".join(part for part in (note, update.note) if part)
+    return metric.model_copy(update={"note": said})
 
 
 def _sample(run: _Run, step: int) -> tuple[list[Sampled], int, str]:
@@ -220,7 +195,7 @@ def _sample(run: _Run, step: int) -> tuple[list[Sampled], int, str]:
     """
     settings, wanted = run.settings, run.settings.tasks
     tasks, cursor = run.order.take(step, run.cursor, wanted)
-    sampled = _roll(run, step, tasks)
+    sampled = _roll(run, step, tasks, settings.group, step)
     if not run.row.refill:
         return sampled, cursor, ""
     for _ in range(settings.rounds - 1):
@@ -228,7 +203,9 @@ def _sample(run: _Run, step: int) -> tuple[list[Sampled], int, str]:
             break
         more, cursor = run.order.take(step, cursor, wanted)
         known = {one.group.task_id for one in sampled}
-        sampled += _roll(run, step, [task for task in more if task.id not in known])
+        sampled += _roll(
+            run, step, [task for task in more if task.id not in known], settings.group, step
+        )
     places = first(wanted, [one.outcome for one in sampled])
     note = "" if len(places) == wanted else f"only {len(places)} of {wanted} groups have a spread"
     return _accepted(sampled, places, wanted), cursor, note
@@ -240,17 +217,12 @@ def _accepted(sampled: Sequence[Sampled], places: Sequence[int], wanted: int) ->
     return list(sampled[:last])
 
 
-def _roll(
-    run: _Run, step: int, tasks: Sequence[Task], size: int = 0, version: int | None = None
-) -> list[Sampled]:
+def _roll(run: _Run, step: int, tasks: Sequence[Task], size: int, version: int) -> list[Sampled]:
     """`size` attempts at each task (a group), graded, in task order."""
-    size = size or run.settings.group
     jobs = [Job(task, member) for task in tasks for member in range(size)]
     rolled = run.rollouts.make(jobs, step)
     return [
-        Sampled.of(
-            task.id, step if version is None else version, rolled[at * size : (at + 1) * size]
-        )
+        Sampled.of(task.id, version, rolled[at * size : (at + 1) * size])
         for at, task in enumerate(tasks)
     ]
 
@@ -313,13 +285,6 @@ def _score(run: _Run, evaluate: Evaluate, done: int) -> float:
     return score
 
 
-class Score(Record):
-    """One line of scores.jsonl: a held-out score after so many steps."""
-
-    step: int
-    score: float
-
-
 def _show(run: _Run, step: int, sampled: Sequence[Sampled]) -> None:
     """Whole trajectories of every n-th step, for people to read."""
     every = run.settings.show_every
@@ -328,54 +293,28 @@ def _show(run: _Run, step: int, sampled: Sequence[Sampled]) -> None:
         write_jsonl(run.out / "shown" / f"step-{step + 1:05d}.jsonl", shown)
 
 
-def _metric(
-    run: _Run,
-    step: int,
-    sampled: Sequence[Sampled],
-    counts: Sequence[int],
-    update: Update,
-    note: str,
-    rollout_s: float,
-    update_s: float,
-) -> StepMetric:
-    members = [member for one in sampled for member in one.group.members]
-    valid = [member for one in sampled for member in one.group.valid]
-    judged = [member.reward for member in valid if member.reward is not None]
-    turns = [turn for member in members for turn in member.turns]
-
-    def mean(values: Sequence[float]) -> float:
-        return sum(values) / len(values) if values else 0.0
-
-    return StepMetric(
-        step=step + 1,
-        algorithm=run.row.name,
-        solved=mean([one.parts["answer"] for one in judged]),
-        reward=mean([one.total for one in judged]),
-        format=mean([one.parts["format"] for one in judged]),
-        failures=sum(member.failure is not None for member in members),
-        attempts=len(members),
-        groups=len(sampled),
-        kept=sum(count > 0 for count in counts),
-        copies=sum(max(0, count - 1) for count in counts),
-        turns=mean([float(len(member.turns)) for member in members]),
-        tokens=sum(len(segment) for one in sampled for each in one.segments for segment in each),
-        tool_s=sum(turn.usage.tool_s for turn in turns),
-        rollout_s=rollout_s,
-        update_s=update_s,
-        cursor=run.cursor,
-        note="; ".join(part for part in (note, update.note) if part),
-        **update.numbers(),
-    )
-
-
 # Going on, and ending
 
 
-def _key(settings: RlSettings, source: Path | str, tasks: Sequence[Task], seed: int) -> str:
+def _key(
+    settings: RlSettings, source: Path | str, tasks: Sequence[Task], seed: int, given: str
+) -> str:
     """What tells one run from another; how often it is kept and shown says nothing."""
     plain = settings.model_dump(mode="json", exclude={"checkpoint_every", "show_every"})
     names = [task.model_dump(mode="json") for task in tasks]
-    return key_of("rl-1", plain, source_hash(source), names, seed)
+    return key_of("rl-1", plain, source_hash(source), names, seed, given)
+
+
+def _claim(path: Path, key: str) -> None:
+    """Puts the run's key into its folder before anything else is: what another run left there
+    before its first checkpoint must not be taken for this one's."""
+    if not path.exists():
+        write_json(path, {"key": key})
+    elif json.loads(path.read_text(encoding="utf-8")) != {"key": key}:
+        raise BadInput(
+            f"{path.parent} holds another run (settings, tasks, tools or first weights differ): "
+            "choose another folder, or remove it"
+        )
 
 
 def _resume(run: _Run, done: int) -> None:

@@ -184,7 +184,8 @@ class EvalSettings(Record):
 
 class Recipe(Record):
     """Everything about a run. `model` is a folder or a hub id; empty: the base model that comes
-    with Webfarer. `family` names the model's chat family where its files do not show it."""
+    with Webfarer. `family` names the model's chat family where its files do not show it. `rl` is
+    for `webfarer train rl`: `webfarer run` does not train with it."""
 
     name: str = Field(default="quickstart", pattern=r"^[\w.-]*\w[\w.-]*$")
     seed: int = 1
