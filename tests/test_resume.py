@@ -137,7 +137,7 @@ def test_killed_in_the_expert_between_and_within_chunks(runner, often):
     runner.killed_at(often, "webfarer.rollout.collect:roll:6")
     assert is_in(often, "expert")
     assert [path.name for path in (often / "expert").glob("*.jsonl")] == ["part-00000.jsonl"]
-    runner.killed_at(often, "webfarer.rollout.collect:_together:2")
+    runner.killed_at(often, "webfarer.rollout.collect:together:2")
     assert len(list((often / "expert").glob("*.jsonl"))) == 2
 
 
