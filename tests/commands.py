@@ -31,6 +31,13 @@ steps = 6
 rows = 1
 length = 1024
 checkpoint_every = 2
+[rl]
+steps = 3
+tasks = 2
+group = 2
+checkpoint_every = 2
+eval_every = 1
+show_every = 2
 [eval]
 samples = 1
 k = 1

@@ -6,13 +6,24 @@ import asyncio
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from webfarer.grade.sources import Judged
 from webfarer.policy import tags
 from webfarer.policy.base import Attempt, Reply
 from webfarer.policy.chat import ChatRenderer
 from webfarer.policy.engine import Completion, Sampling
 from webfarer.rollout.collect import Arena
 from webfarer.tools.toolbox import Toolbox
-from webfarer.types import Answer, Call, Observation, Origin, Segment, Task, Verdict, random_for
+from webfarer.types import (
+    Answer,
+    Call,
+    Observation,
+    Origin,
+    Segment,
+    Task,
+    Trajectory,
+    Verdict,
+    random_for,
+)
 
 SEARCH = tags.write("I look.", Call(name="search", arguments={"query": ["Orla"]}))
 ANSWER = tags.write("That is it.", "Orla Venn")
@@ -99,6 +110,9 @@ class Exact:
             raise self.broken
         right = answer == task.answers[0].text
         return Verdict(status="correct" if right else "wrong", reason="compared", grader="exact")
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Judged:
+        return Judged(self.grade(task, trajectory.answer))
 
 
 class Sampler:

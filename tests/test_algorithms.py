@@ -2,12 +2,16 @@
 
 import math
 import random
+from dataclasses import replace
 
 import pytest
 import torch
 
+from test_rl import SETTINGS, TASKS, Bandit, metrics
 from webfarer.algo import (
     ALGORITHMS,
+    Advantages,
+    Algorithm,
     Clip,
     Outcome,
     duplicate,
@@ -20,6 +24,7 @@ from webfarer.algo import (
     keep_spread,
     kl,
     overlong_filtered,
+    row_of,
     sequence_mean,
     soft_overlong,
     surrogate,
@@ -30,8 +35,14 @@ from webfarer.algo import (
     within_batch,
     within_group,
 )
+from webfarer.train.rl import reinforce
+from webfarer.train.rl_tasks import TaskOrder
+from webfarer.types import BadInput, RlSettings, RowSettings
 
 CLIP = Clip(0.2, 0.28)
+MIXED = {
+    task.id for task in TaskOrder(TASKS, SETTINGS, 0).take(0, 0, 2)[0]
+}  # of the first step's 4
 
 
 def logs(*ratios):
@@ -290,3 +301,102 @@ def test_the_table():
     assert dapo.clip == dupo.clip == Clip(0.2, 0.28)
     assert [name for name, row in ALGORITHMS.items() if row.critic] == ["ppo"]
     assert [name for name, row in ALGORITHMS.items() if row.refill] == ["dapo"]
+
+
+# Settings that change a row, and a fifth one
+
+
+def changed(algorithm, **changes):
+    return row_of(RlSettings(algorithm=algorithm, row=RowSettings(**changes)))
+
+
+def test_without_changes_a_row_is_the_tables():
+    for name in ("grpo", "dapo", "dupo"):
+        assert changed(name) == ALGORITHMS[name]
+
+
+def test_each_of_dapos_four_changes_can_be_off():
+    dapo = ALGORITHMS["dapo"]
+    assert changed("dapo", clip_high=0.2) == replace(dapo, clip=Clip(0.2, 0.2))
+    assert changed("dapo", select="all", refill=False) == replace(
+        dapo, select=keep_all, refill=False
+    )
+    assert changed("dapo", aggregate="sequence") == replace(dapo, aggregate=sequence_mean)
+    assert changed("dapo", overlong="none") == replace(dapo, overlong="none")
+    assert changed("dapo", overlong="filter").overlong == "filter"
+
+
+def test_webdancers_advantage_and_copies_by_variance_are_settings():
+    assert changed("dapo", advantage="batch").advantage is within_batch
+    assert changed("dupo", select="copies_by_spread").select is duplicate_by_spread
+    assert changed("dupo", select="spread").select is keep_spread  # a filter without refill
+
+
+def test_ppos_discounts_are_settings():
+    values = torch.tensor([[0.5, 0.2, 99.0, 0.1, 7.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
+    mask = torch.tensor([[1, 1, 0, 1, 0], [1, 0, 0, 0, 0]])
+    rewards, groups = torch.tensor([1.0, 0.0]), torch.tensor([0, 0])
+    row = changed("ppo", gamma=0.9, lam=0.5)
+    _, returns = row.advantage(rewards, groups, mask, values)
+    # The advantages of the hand calculation above, plus the values.
+    assert returns[0].tolist() == pytest.approx([0.31275, 0.495, 0, 1.0, 0])
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes", "says"),
+    [
+        ("reinforce", {}, "choose one of ppo, grpo, dapo, dupo"),
+        ("ppo", {"advantage": "group"}, "rl.row.advantage"),
+        ("dapo", {"lam": 0.9}, "dapo has none"),
+        ("dapo", {"select": "all"}, "rl.row.refill"),
+        ("grpo", {"refill": True}, "rl.row.refill"),
+    ],
+)
+def test_changes_that_do_not_suit_are_refused(algorithm, changes, says):
+    with pytest.raises(BadInput, match=says):
+        changed(algorithm, **changes)
+
+
+def test_a_fifth_algorithm_takes_one_function_and_one_row(monkeypatch, tiny_model, tmp_path):
+    """As CONTRIBUTING shows: RLOO's baseline, the mean of the other members (Ahmadian et al. 2024),
+    by hand 1 - 0 and 0 - 1/2 ... for rewards 1, 0, 0; then through the whole loop."""
+
+    def leave_one_out(rewards_B, group_B, mask_BT, values_BT=None):
+        advantages_B = torch.zeros_like(rewards_B)
+        for group in group_B.unique():
+            mine = group_B == group
+            others = max(1, int(mine.sum()) - 1)
+            mean_B = (rewards_B[mine].sum() - rewards_B[mine]) / others
+            advantages_B[mine] = rewards_B[mine] - mean_B
+        return Advantages(advantages_B[:, None] * mask_BT)
+
+    found = leave_one_out(torch.tensor([1.0, 0, 0]), torch.zeros(3), torch.ones(3, 1))
+    assert found.advantages_BT[:, 0].tolist() == [1.0, -0.5, -0.5]
+    row = Algorithm("rloo", leave_one_out, Clip(0.2, 0.2), token_mean, keep_all)
+    monkeypatch.setitem(ALGORITHMS, "rloo", row)
+    settings = SETTINGS.model_copy(update={"algorithm": "rloo", "steps": 20, "eval_every": 0})
+    reinforce(settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path)
+    lines = metrics(tmp_path)
+    assert lines[0].algorithm == "rloo"
+    assert lines[0].solved < 0.7
+    assert sum(line.solved for line in lines[-3:]) / 3 > 0.85
+
+
+@pytest.mark.parametrize("mini_batches", [1, 2])
+def test_copies_are_weights_through_the_whole_update_where_they_share_a_mini_batch(
+    mini_batches, tiny_model, tmp_path
+):
+    """One mini-batch: the loss and the gradient are the same. Two: copies may fall into both."""
+    found = {}
+    for as_weights in (True, False):
+        settings = SETTINGS.model_copy(
+            update={"steps": 1, "as_weights": as_weights, "mini_batches": mini_batches,
+                    "group": 4, "eval_every": 0}
+        )  # fmt: skip
+        bandit = Bandit(tiny_model, judge=lambda job, ids: job.task.id in MIXED and job.member < 2)
+        reinforce(settings, tiny_model, bandit, TASKS, tmp_path / str(as_weights))
+        (found[as_weights],) = metrics(tmp_path / str(as_weights))
+    assert found[True].copies == found[False].copies == 2
+    assert found[False].trained == 2 * found[True].trained
+    same = found[True].grad_norm == pytest.approx(found[False].grad_norm, rel=1e-4)
+    assert same == (mini_batches == 1)

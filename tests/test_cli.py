@@ -539,7 +539,10 @@ def test_run_and_what_it_refuses(webfarer, recipe_file, tiny_model, tmp_path):
     said = webfarer(*arguments, "--json", "-q")
     assert said.code == 0, said.err
     report = said.json
-    assert set(report["policies"]) == {"base", "sft"}
+    assert list(report["policies"]) == ["base", "sft", "rl"]
+    assert [point["step"] for point in report["learning"]] == [0, 1, 2, 3]
+    pairs = [(both["policy"], both["baseline"]) for both in report["comparisons"]]
+    assert pairs == [("sft", "base"), ("rl", "base"), ("rl", "sft")]
     assert report["manifest"]["recipe"]["name"] == "tiny"
     assert "<html" in (out / "report.html").read_text("utf-8")
     again = webfarer(*arguments)
@@ -571,7 +574,7 @@ def test_run_has_validation_losses_and_says_what_was_too_long(
     assert 'polyline class="valid"' in page
     assert "base made no tool call</strong> in" in page
     assert {name: one["name"] for name, one in report["manifest"]["engine"].items()} == {
-        "base": "transformers-local", "sft": "transformers-local",
+        name: "transformers-local" for name in ("base", "sft", "rl")
     }  # fmt: skip
     # Without validation tasks, and with a row that holds but the shortest of the trajectories.
     shortest, *_, longest = sorted(map(len, read_training_set(tmp_path / "a" / "curated")))
@@ -626,7 +629,7 @@ def test_a_model_whose_chat_family_does_not_show_is_given_one(
     shutil.rmtree(tmp_path / "run")
     said = webfarer(*run, *family, "--json")
     assert said.code == 0, said.err
-    assert said.json["manifest"]["family"] == {"base": "qwen2.5", "sft": "qwen2.5"}
+    assert said.json["manifest"]["family"] == dict.fromkeys(("base", "sft", "rl"), "qwen2.5")
 
 
 def test_run_shows_its_settings(webfarer, recipe_file, tmp_path):

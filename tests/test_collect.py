@@ -150,24 +150,24 @@ def whole(**changes) -> Trajectory:
     return made.model_copy(update=changes)
 
 
-def test_grading_by_hand():
+async def test_grading_by_hand():
     """0.1 x format + 0.9 x answer."""
-    right = graded(whole(), a_task(), Exact())
+    right = await graded(whole(), a_task(), Exact())
     assert (right.verdict and right.verdict.status, right.reward and right.reward.total) == (
         "correct", pytest.approx(1.0),
     )  # fmt: skip
-    wrong = graded(whole(answer="Bram"), a_task(), Exact())
+    wrong = await graded(whole(answer="Bram"), a_task(), Exact())
     assert (wrong.verdict and wrong.verdict.status) == "wrong"
     assert wrong.reward is not None
     assert wrong.reward.total == pytest.approx(0.1)
-    limit = graded(whole(answer=None, stop="turn_limit"), a_task(), Exact())
+    limit = await graded(whole(answer=None, stop="turn_limit"), a_task(), Exact())
     assert limit.reward is not None
     assert limit.reward.total == 0.0
 
 
-def test_impossible_3_a_failure_is_never_graded():
+async def test_impossible_3_a_failure_is_never_graded():
     broken = whole(failure=Failure(kind="search", message="gone"), stop="failure")
-    assert graded(broken, a_task(), Exact(FailureError("judge", "asked"))) is broken
+    assert await graded(broken, a_task(), Exact(FailureError("judge", "asked"))) is broken
 
 
 def test_impossible_3_a_broken_judge_is_unjudged_never_wrong_and_never_a_reward(tmp_path):

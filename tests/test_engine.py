@@ -4,6 +4,7 @@ greedy ids from `transformers`' own `generate`."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import math
 from collections.abc import Iterator
@@ -30,6 +31,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from webfarer.policy import support
 from webfarer.policy.engine import Completion, Sampling
 from webfarer.policy.local import LocalEngine
 from webfarer.policy.model import load_model
@@ -110,6 +112,42 @@ async def test_logprobs_equal_a_full_forward_ragged_multi_turn(family: str) -> N
     model = make(family)
     engine = LocalEngine(model, slots=16, context=512)
     check_exact(model, await asyncio.gather(*[turns(engine, i) for i in range(12)]))
+
+
+async def test_a_model_that_attends_in_a_way_of_its_own_is_padded(
+    monkeypatch: pytest.MonkeyPatch, model: PreTrainedModel
+) -> None:
+    """Where spans do not reach the model's layers, the probe finds it out."""
+    monkeypatch.setattr(support, "attending", lambda _: contextlib.nullcontext())
+    engine = LocalEngine(model, slots=5, context=512, chunk=7)
+    assert not engine._cache.packed
+    check_exact(model, await asyncio.gather(*[turns(engine, i, delay=2) for i in range(9)]))
+
+
+async def test_others_find_the_model_attending_as_before(model: PreTrainedModel) -> None:
+    before = model.config._attn_implementation
+    engine = LocalEngine(model, slots=2, context=512)
+    assert engine._cache.packed
+    await turns(engine, 1, n=1)
+    assert model.config._attn_implementation == before == "sdpa"
+
+
+async def test_many_rows_of_many_lengths(model: PreTrainedModel) -> None:
+    """More than one share of rows, which are put in order as they come and go."""
+    engine = LocalEngine(model, slots=40, context=512)
+    runs = [turns(engine, i, n=2, delay=1, system=5 + (i * 53) % 300) for i in range(40)]
+    check_exact(model, await asyncio.gather(*runs))
+
+
+async def test_memory_that_is_kept_is_as_new(model: PreTrainedModel) -> None:
+    engine = LocalEngine(model, slots=3, context=512)
+    await asyncio.gather(*[turns(engine, i) for i in range(3)])
+    held = engine._cache.keys[0]._memory
+    await engine.forget()
+    assert held is not None
+    assert not held.any()
+    await turns(engine, 1)
+    assert engine._cache.keys[0]._memory is held
 
 
 async def test_admission_in_mid_batch(model: PreTrainedModel) -> None:
@@ -732,3 +770,18 @@ def test_slots_match_by_hand() -> None:
     assert slots.extended_by(prompt[:4]) == 2
     assert slots.match(prompt[:3]).shared == 2  # the last id has yet to be fed
     assert slots.extended_by(np.array([7], dtype=np.int32)) == -1
+
+
+def test_slots_arrange_by_hand() -> None:
+    """Lengths 1, 9, 2, 8 in shares of two read 9 + 9 + 8 + 8 = 34; 9, 8 and 2, 1 would read 22, so
+    the first and the last row change places. 9, 8, 9, 1 read 36 against 9 + 9 + 8 + 8: left."""
+    slots = Slots(4, 16)
+    slots.relayout(4)
+    slots.live_S[:] = True
+    slots.cached_S[:] = [1, 9, 2, 8]
+    to, source, width = slots.arrange(2)
+    assert (to.tolist(), source.tolist(), width.tolist()) == ([0, 3], [3, 0], [8, 1])
+    assert slots.cached_S[slots.slot_of_row].tolist() == [8, 9, 2, 1]
+    assert slots.row_S[slots.slot_of_row].tolist() == [0, 1, 2, 3]
+    slots.cached_S[slots.slot_of_row] = [9, 8, 9, 1]
+    assert not len(slots.arrange(2)[0])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripted import count
-from webfarer.cli.pipeline import _funnel_stages
+from webfarer.cli.run_report import funnel_stages
 from webfarer.curate.funnel import STAGES, funnel
 from webfarer.evals import answer_in
 from webfarer.tools import SearchTool, Toolbox, VisitTool
@@ -295,7 +295,7 @@ def test_counts_add_up_and_unsolved_tasks_are_left_for_reinforcement():
         "tasks_without_survivor": 3,
     }
     assert [one.id for one in found.unsolved] == ["b", "c", "d"]
-    stages = _funnel_stages(found.counts(), 0, 1)  # the report's records check the sums again
+    stages = funnel_stages(found.counts(), 0, 1)  # the report's records check the sums again
     assert tuple(stage.stage for stage in stages) == (*STAGES, "length")
     assert (stages[0].entered, stages[-1].kept) == (5, 1)
 

@@ -105,5 +105,5 @@ def test_a_file_that_is_no_recipe(tmp_path, text, says):
 def test_no_such_recipe(tmp_path):
     (tmp_path / "bytes.toml").write_bytes(b"\xff\xfe")
     for source in ("quick", "", str(tmp_path), str(tmp_path / "bytes.toml"), "../quickstart"):
-        with pytest.raises(BadInput, match="give a TOML file, or one of graph, quickstart"):
+        with pytest.raises(BadInput, match=r"give a TOML file, or one of .*graph.*quickstart"):
             load_recipe(source)

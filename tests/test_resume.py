@@ -105,7 +105,10 @@ def stages(out: Path) -> dict[str, bool]:
     return {name: stage["done"] for name, stage in found.items()}
 
 
-BEFORE = ("worlds", "tasks", "expert", "valid", "curated", "eval-base", "sft", "eval-sft")
+BEFORE = (
+    "worlds", "tasks", "expert", "valid", "curated", "eval-base", "sft", "eval-sft",
+    "rl", "eval-rl",
+)  # fmt: skip
 
 
 def is_in(out: Path, stage: str) -> bool:
@@ -168,6 +171,19 @@ def test_killed_from_without_when_the_model_is_there_and_then_at_the_next_evalua
     assert is_in(often, "eval-sft") or stages(often)["eval-sft"]
 
 
+def test_killed_in_reinforcement_learning_between_rollout_and_update(runner, often):
+    """Steps are checkpointed in twos: the third is taken again, rollouts and all."""
+    runner.killed_at(often, "webfarer.train.rl:make_batch:3")
+    assert is_in(often, "rl")
+    assert (often / "rl" / "checkpoint.safetensors").exists()
+    assert not (often / "rl" / "model").exists()
+
+
+def test_killed_from_without_when_the_improved_model_is_there(runner, often):
+    runner.killed_when(often, (often / "rl" / "model").exists)
+    assert is_in(often, "rl") or stages(often)["rl"]
+
+
 def test_killed_while_the_report_is_written_and_then_the_same_as_never_killed(runner, often, alone):
     runner.killed_at(often, "webfarer.cli.pipeline:write_text:1")
     assert (often / "report.json").exists()
@@ -200,7 +216,7 @@ def files(out: Path) -> dict[str, bytes]:
             data = path.read_bytes()
             if path.suffix == ".jsonl":
                 data = re.sub(
-                    rb'"(seconds|(tool|model|queue)_s|cached_tokens)":[-+.e0-9]+', b"", data
+                    rb'"(seconds|(tool|model|queue|rollout|update)_s|cached_tokens)":[-+.e0-9]+', b"", data
                 )
             found[str(path.relative_to(out))] = data
     return found

@@ -236,19 +236,19 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(
     from webfarer.train import sft
 
     settings = SftSettings(steps=6, length=128, checkpoint_every=2)
-    real, calls = sft.logprobs, []
+    real, calls = sft.Scorer.logprobs, []
 
     def failing(*args):
         calls.append(1)
         return real(*args) * (math.nan if len(calls) > 4 else 1.0)
 
     monkeypatch.setattr(sft, "plan_steps", lambda s, lengths: [[(0,)]] * 6)
-    monkeypatch.setattr(sft, "logprobs", failing)
+    monkeypatch.setattr(sft.Scorer, "logprobs", failing)
     with pytest.raises(WebfarerError, match=r"step 5: loss nan.*last checkpoint is kept"):
         fine_tune(settings, base, segments, tmp_path)
     assert (tmp_path / "checkpoint.safetensors").exists()
     assert not (tmp_path / "model").exists()
-    monkeypatch.setattr(sft, "logprobs", real)
+    monkeypatch.setattr(sft.Scorer, "logprobs", real)
     fine_tune(settings, base, segments, tmp_path)
     steps = [metric.step for metric in read_jsonl(tmp_path / "metrics.jsonl", Metric)]
     assert steps == [1, 2, 3, 4, 5, 6]

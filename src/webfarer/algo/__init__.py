@@ -15,7 +15,7 @@ from webfarer.algo.select import (
 )
 from webfarer.algo.shaping import overlong_filtered, soft_overlong
 from webfarer.algo.surrogate import Clip, Surrogate, surrogate, truncated_importance
-from webfarer.algo.table import ALGORITHMS, Algorithm
+from webfarer.algo.table import ALGORITHMS, Algorithm, row_of
 
 __all__ = [
     "ALGORITHMS",
@@ -35,6 +35,7 @@ __all__ = [
     "kl",
     "nll",
     "overlong_filtered",
+    "row_of",
     "sequence_mean",
     "soft_overlong",
     "surrogate",

@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from webfarer.cli.graders import graded_by, grader_of
 from webfarer.cli.manifest import folder_key
-from webfarer.grade.rules import RuleGrader
 from webfarer.policy.base import Policy
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.policy.expert import Expert
@@ -16,8 +16,9 @@ from webfarer.policy.llm import LlmPolicy
 from webfarer.policy.source import model_folder
 from webfarer.rollout.collect import Arena
 from webfarer.rollout.prompt import system_prompt
+from webfarer.rollout.trainee import Trainee
 from webfarer.rollout.world import World
-from webfarer.types import Recipe, RolloutSettings, ToolSettings
+from webfarer.types import GradeSettings, Recipe, RolloutSettings, ToolSettings
 
 if TYPE_CHECKING:
     from webfarer.policy.local import LocalEngine
@@ -29,8 +30,9 @@ def arena(
     tools: ToolSettings,
     rollout: RolloutSettings,
     seed: int,
+    grade: GradeSettings = GradeSettings(),
 ) -> Arena:
-    """Where attempts take place: `search` and `visit` over each world, graded by rule.
+    """Where attempts take place: `search` and `visit` over each world, graded as the settings say.
 
     Many attempts make the same calls, and most of what a call costs is counting its tokens.
     """
@@ -39,11 +41,12 @@ def arena(
     first = next(iter(boxes.values()))
     return Arena(
         toolboxes=boxes,
-        grader=RuleGrader(),
+        grader=grader_of(grade),
         system=system_prompt(list(first.tools.values()), rollout.prompt),
         max_turns=rollout.max_turns,
         count=count,
         seed=seed,
+        format_weight=grade.format_weight,
     )
 
 
@@ -55,6 +58,22 @@ def local_policy(
     return LlmPolicy(
         name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens
     )
+
+
+def trainee(
+    recipe: Recipe,
+    source: Path,
+    renderer: ChatRenderer,
+    place: Arena,
+    scored: Arena | None = None,
+) -> Trainee:
+    """A model folder as reinforcement learning trains it, in a place; held-out tasks in another."""
+    engine = local_engine(source, renderer, recipe.rollout)
+    policy = LlmPolicy(
+        "rl", engine, renderer, temperature=recipe.rl.temperature,
+        max_turn_tokens=recipe.rollout.turn_tokens,
+    )  # fmt: skip
+    return Trainee(policy, engine, place, scored)
 
 
 def local_engine(source: Path, renderer: ChatRenderer, rollout: RolloutSettings) -> LocalEngine:
@@ -94,6 +113,7 @@ def asked_of(
         "tools": recipe.tools.model_dump(mode="json"),
         "rollout": recipe.rollout.model_dump(mode="json"),
         "temperature": recipe.eval.temperature,
+        **graded_by(recipe.grade),
     }
 
 

@@ -48,7 +48,11 @@ def evaluate(
         int | None, typer.Option("-k", help="Of pass@k and cons@k [the recipe's].")
     ] = None,
     retry_failures: Annotated[
-        bool, typer.Option("--retry-failures", help="Make attempts again that failed on our side.")
+        bool,
+        typer.Option(
+            "--retry-failures",
+            help="Make attempts again that failed on our side, judge unjudged ones again.",
+        ),
     ] = False,
     language: LanguageName = "",
     layout: LayoutName = "site",
@@ -83,7 +87,7 @@ def evaluate(
             **asked_of(name, renderer, worlds, chosen), "family": renderer.family.name,
             "tasks": task_set, "samples": chosen.eval.samples, "seed": seed,
         })  # fmt: skip
-        place = arena(worlds, renderer.count, chosen.tools, rollout, seed)
+        place = arena(worlds, renderer.count, chosen.tools, rollout, seed, chosen.grade)
         with Teller(quiet).bar(Path(name).name, len(jobs)) as update:
             parts = collect(
                 agent, place, jobs, out / _slug(name), chunk=rollout.chunk,

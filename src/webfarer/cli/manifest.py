@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from webfarer.cli.options import folder_for
-from webfarer.grade.rules import RuleGrader
 from webfarer.policy.base import Policy
 from webfarer.rollout.collect import Arena
 from webfarer.store.atomic import told, write_json
@@ -111,7 +110,7 @@ def score_manifest(
         "task_set": {"sha256": task_set, "split": split},
         "tools": toolbox.schemas(),
         "prompt": arena.system,
-        "grader": RuleGrader.name,
+        "grader": arena.grader.name,
         "sampling": {
             "temperature": recipe.eval.temperature,
             "top_p": 1.0,

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from webfarer import __version__
-from webfarer.cli.agents import arena, local_policy
+from webfarer.cli.agents import arena, local_policy, trainee
+from webfarer.cli.graders import graded_by
 from webfarer.cli.manifest import (
     Scored,
     claim,
@@ -25,6 +26,8 @@ from webfarer.cli.manifest import (
     score_manifest,
 )
 from webfarer.cli.progress import Teller, tell_toolless
+from webfarer.cli.run_report import change, funnel_stages, learning, samples, training
+from webfarer.cli.run_worlds import SPLITS, graphs, language
 from webfarer.cli.train import shown, tell_left_out
 from webfarer.curate.funnel import funnel
 from webfarer.curate.tokens import segments_of
@@ -32,9 +35,7 @@ from webfarer.curate.training_set import make_training_set, read_training_set
 from webfarer.evals.report import build_report, write
 from webfarer.grade.rules import equivalent
 from webfarer.graph.files import load, save
-from webfarer.graph.graph import KnowledgeGraph
-from webfarer.graph.split import EntitySplit, fact_split, split_entities, train_graph, valid_graph
-from webfarer.graph.worlds.world import build_world
+from webfarer.graph.split import EntitySplit, fact_split, split_entities
 from webfarer.policy.base import Policy
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.policy.expert import Expert
@@ -47,12 +48,11 @@ from webfarer.store.manifest import key_of, read_manifest, sha256_file, stage
 from webfarer.store.parts import Parts
 from webfarer.store.shards import Shards
 from webfarer.synth.tasks import Source, make_tasks
-from webfarer.types import BadInput, Recipe, Segment, Split, Task, Trajectory, seed_for
-from webfarer.types.report import FunnelStage, Report, TrainingPoint
+from webfarer.types import BadInput, Recipe, Segment, Split, Task, Trajectory
+from webfarer.types.report import FunnelStage, Report
 
-Render = Callable[[Report, Sequence[tuple[Task, Trajectory]]], str]
-SPLITS: tuple[Split, ...] = ("train", "valid", "test")
-_SAMPLES_SHOWN = 6
+Shown = Sequence[tuple[Task, Trajectory]]
+Render = Callable[[Report, Shown, Shown], str]
 
 
 class Run:
@@ -75,7 +75,19 @@ class Run:
         self.evaluate("base", model_folder(self.recipe.model))
         self.sft()
         self.evaluate("sft", self.folder / "sft" / "model")
+        if self.recipe.rl.steps:
+            self.rl()
+            if self.recipe.further:
+                self.further()
+                self.evaluate("further", self.folder / "further" / "model")
+            self.evaluate("rl", self.folder / "rl" / "model")
         return self.report()
+
+    @property
+    def _policies(self) -> list[str]:
+        """Who is scored, in the order of the report; each is compared with those before it."""
+        names = ["base", "sft", "further", "rl"]
+        return [name for name in names if f"eval-{name}" in self._keys]
 
     # Worlds and tasks
 
@@ -89,7 +101,7 @@ class Run:
             worlds = recipe.worlds
             total = len(SPLITS) if graph else worlds.train + worlds.valid + worlds.test
             with self.teller.bar("worlds", total) as update:
-                for number, (name, made) in enumerate(_graphs(recipe), 1):
+                for number, (name, made) in enumerate(graphs(recipe), 1):
                     save(made, out / name)
                     update(number, total)
 
@@ -101,9 +113,9 @@ class Run:
     def _worlds(self) -> dict[str, World]:
         """The worlds of the run by folder name, which is the split, a dash and the world's name."""
         folders = sorted(path for path in (self.folder / "worlds").iterdir() if path.is_dir())
-        language = _language(self.recipe)
-        graphs = (load(path, path.name.partition("-")[2], language) for path in folders)
-        return {path.name: World(graph) for path, graph in zip(folders, graphs, strict=True)}
+        spoken = language(self.recipe)
+        loaded = (load(path, path.name.partition("-")[2], spoken) for path in folders)
+        return {path.name: World(graph) for path, graph in zip(folders, loaded, strict=True)}
 
     def tasks(self) -> None:
         key = self._key("tasks", self.recipe.tasks, self._keys["worlds"])
@@ -158,7 +170,9 @@ class Run:
             world.graph for name, world in self._worlds.items() if name.startswith(split)
         )
         recipe = self.recipe
-        return arena(worlds, self._renderer.count, recipe.tools, recipe.rollout, recipe.seed)
+        return arena(
+            worlds, self._renderer.count, recipe.tools, recipe.rollout, recipe.seed, recipe.grade
+        )
 
     @cached_property
     def _renderer(self) -> ChatRenderer:
@@ -168,7 +182,7 @@ class Run:
         recipe = self.recipe
         key = self._key(
             "expert", recipe.expert, recipe.tools, recipe.rollout.prompt, recipe.rollout.max_turns,
-            self._renderer.tokenizer_sha256, self._keys["tasks"],
+            self._renderer.tokenizer_sha256, self._keys["tasks"], *graded_by(recipe.grade).values(),
         )  # fmt: skip
 
         def work(out: Path) -> None:
@@ -184,7 +198,7 @@ class Run:
         recipe = self.recipe
         key = self._key(
             "valid", recipe.seed, recipe.tools, recipe.rollout.prompt, recipe.rollout.max_turns,
-            self._renderer.tokenizer_sha256, self._keys["tasks"],
+            self._renderer.tokenizer_sha256, self._keys["tasks"], *graded_by(recipe.grade).values(),
         )  # fmt: skip
 
         def work(out: Path) -> None:
@@ -256,12 +270,68 @@ class Run:
             for segment in segments_of(one, renderer, shards, compact=renderer.family.compact)
         ]
 
+    def further(self) -> None:
+        """More fine-tuning, for as long as reinforcement learning took: what it is held against.
+
+        The same trajectories, from the weights of the cold start, at its learning rate.
+        """
+        from webfarer.train.sft import fine_tune
+
+        manifest = read_manifest(self.folder)
+        assert manifest is not None
+        spent = {name: manifest.stages[name].seconds for name in ("sft", "rl")}
+        begun = len(training(self.folder / "sft" / "metrics.jsonl"))
+        steps = max(1, round(begun * spent["rl"] / spent["sft"]))
+        settings = self.recipe.sft.model_copy(update={"steps": steps, "valid_checks": 0})
+        key = self._key("further", settings, self._keys["sft"])
+
+        def work(out: Path) -> None:
+            segments = read_training_set(self.folder / "curated")
+            with self.teller.bar("fine-tuning on") as update:
+                fine_tune(settings, self.folder / "sft" / "model", segments, out, shown(update))
+
+        self._stage("further", key, work)
+
+    def rl(self) -> None:
+        from webfarer.cli.rl_live import Live
+        from webfarer.train.rl import reinforce
+
+        recipe = self.recipe
+        apart = recipe.rl.model_dump(mode="json", exclude={"checkpoint_every", "show_every"})
+        key = self._key(
+            "rl", recipe.seed, apart, recipe.rollout, recipe.tools,
+            self._keys["sft"], self._keys["valid"], *graded_by(recipe.grade).values(),
+        )  # fmt: skip
+
+        def work(out: Path) -> None:
+            if not (out / "metrics.jsonl").exists():  # the report needs them: train anew
+                shutil.rmtree(out)
+                out.mkdir()
+            source = self.folder / "sft" / "model"
+            valid = list(self._tasks("valid").values())
+            trained = trainee(
+                recipe, source, self._renderer, self._arena("train"),
+                self._arena("valid") if valid else None,
+            )  # fmt: skip
+            with self.teller.bar(recipe.rl.algorithm) as update:
+                live = Live(self.teller, update)
+
+                def scored(done: int) -> float:
+                    return live.scored(done, trained.greedy(valid))
+
+                reinforce(
+                    recipe.rl, source, trained, list(self._tasks("train").values()), out,
+                    seed=recipe.seed, given=key, evaluate=scored if valid else None, progress=live,
+                )  # fmt: skip
+
+        self._stage("rl", key, work)
+
     def evaluate(self, name: str, source: Path) -> None:
         recipe = self.recipe
-        above = self._keys["sft"] if name == "sft" else folder_key(source)
+        above = self._keys.get(name) or folder_key(source)
         key = self._key(
             f"eval-{name}", recipe.seed, recipe.eval, recipe.rollout, recipe.tools, above,
-            self._renderer.family.name, self._keys["tasks"],
+            self._renderer.family.name, self._keys["tasks"], *graded_by(recipe.grade).values(),
         )  # fmt: skip
 
         def work(out: Path) -> None:
@@ -291,7 +361,7 @@ class Run:
                  if t.level in self.recipe.eval.levels}  # fmt: skip
         attempts = {
             name: list(Parts(self.folder / f"eval-{name}").read(Trajectory))
-            for name in ("base", "sft")
+            for name in self._policies
         }
         manifest = read_manifest(self.folder)
         assert manifest is not None
@@ -303,20 +373,23 @@ class Run:
             manifest=self._manifest(),
             seed=self.recipe.seed,
             funnel=self._funnel(),
-            training=_training(self.folder / "sft" / "metrics.jsonl"),
+            training=training(self.folder / "sft" / "metrics.jsonl"),
+            learning=learning(self.folder / "rl"),
             seconds={name: stage.seconds for name, stage in manifest.stages.items()},
         )
         tell_toolless(report, self.teller)
         write(report, self.folder / "report.json")
-        shown = _samples(attempts, tasks)
-        write_text(self.folder / "report.html", self._render(report, shown))
+        page = self._render(report, samples(attempts, tasks), change(attempts, tasks))
+        write_text(self.folder / "report.html", page)
         return report
 
     def _manifest(self) -> dict[str, Any]:
         tasks = sha256_file(self.folder / "tasks/test.jsonl")
         models = {
-            "base": folder_key(model_folder(self.recipe.model)),
-            "sft": folder_key(self.folder / "sft" / "model"),
+            name: folder_key(
+                model_folder(self.recipe.model) if name == "base" else self.folder / name / "model"
+            )
+            for name in self._policies
         }
         renderer = self._renderer
         scored = {
@@ -332,7 +405,7 @@ class Run:
         from webfarer.train.folder import left_out
 
         counts = json.loads((self.folder / "curated/funnel.json").read_text())
-        return _funnel_stages(counts, *left_out(self.folder / "sft" / "model"))
+        return funnel_stages(counts, *left_out(self.folder / "sft" / "model"))
 
     # Bookkeeping
 
@@ -343,69 +416,3 @@ class Run:
     def _stage(self, name: str, key: str, work: Callable[[Path], None]) -> None:
         done = stage(self.folder, name, key, work, warn=self.teller.warn)
         self.teller.say(f"{name}: {done.seconds:.1f} s", style="dim")
-
-
-def _graphs(recipe: Recipe) -> Iterable[tuple[str, KnowledgeGraph]]:
-    """The run's graphs by folder name: procedural worlds, or an imported graph's three."""
-    if recipe.graph.folder is not None:
-        whole = load(Path(recipe.graph.folder), language=_language(recipe))
-        split = split_entities(whole, recipe.seed, valid=recipe.graph.valid, test=recipe.graph.test)
-        yield f"train-{whole.name}", train_graph(whole, split)
-        yield f"valid-{whole.name}", valid_graph(whole, split)
-        yield f"test-{whole.name}", whole
-        return
-    names: set[str] = set()
-    for split in SPLITS:
-        for number in range(getattr(recipe.worlds, split)):
-            graph = _new_world(recipe, split, number, names)
-            yield f"{split}-{graph.name}", graph
-
-
-def _language(recipe: Recipe) -> str | None:
-    """The language to read the run's graphs in; None: that of most of an imported one's labels."""
-    return recipe.worlds.language if recipe.graph.folder is None else recipe.graph.language or None
-
-
-def _new_world(recipe: Recipe, split: str, number: int, names: set[str]) -> KnowledgeGraph:
-    """The next world of a split; another is drawn where its name is taken."""
-    for draw in range(1000):
-        seed = seed_for(recipe.seed, "world", split, number, draw)
-        graph = build_world(seed, recipe.worlds.size, recipe.worlds.language)
-        if graph.name not in names:
-            names.add(graph.name)
-            return graph
-    raise BadInput("no world with a name of its own could be found: ask for fewer worlds")
-
-
-def _funnel_stages(counts: Mapping[str, Any], too_long: int, given: int) -> list[FunnelStage]:
-    """The funnel's stages, and a last one: what was too long for a row of fine-tuning."""
-    stages, entered = [], counts["entered"]
-    for name, left in counts["after"].items():
-        dropped = counts["reasons"].get(name, {})
-        stages.append(FunnelStage(stage=name, entered=entered, kept=left, dropped=dropped))
-        entered = left
-    dropped = {"longer than sft.length": too_long} if too_long else {}
-    last = FunnelStage(stage="length", entered=given, kept=given - too_long, dropped=dropped)
-    return [*stages, last]
-
-
-def _training(path: Path) -> list[TrainingPoint]:
-    rows = (json.loads(line) for line in path.read_text().splitlines())
-    return [
-        TrainingPoint(step=r["step"], loss=r["loss"], lr=r["lr"], valid_loss=r["valid_loss"])
-        for r in rows
-    ]
-
-
-def _samples(
-    attempts: Mapping[str, Sequence[Trajectory]], tasks: Mapping[str, Task]
-) -> list[tuple[Task, Trajectory]]:
-    """Greedy attempts to read: of each policy, some that were right and some that were wrong."""
-    shown: list[tuple[Task, Trajectory]] = []
-    for trajectories in attempts.values():
-        for wanted in ("correct", "wrong"):
-            fits = [t for t in trajectories if t.greedy and t.verdict
-                    and t.verdict.status == wanted]  # fmt: skip
-            step = max(1, len(fits) // _SAMPLES_SHOWN)
-            shown += [(tasks[t.task_id], t) for t in fits[::step][:_SAMPLES_SHOWN]]
-    return shown

@@ -36,6 +36,14 @@ class _Rate(ProgressColumn):
         return Text(f"{speed:,.1f}/s" if speed else "", style="dim")
 
 
+class _Each(ProgressColumn):
+    """Seconds a step, over the time since the stage began."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{1 / speed:,.1f} s each" if speed else "", style="dim")
+
+
 class Teller:
     """Says what goes on, on standard error; `quiet` says nothing but warnings."""
 
@@ -52,24 +60,33 @@ class Teller:
         self.console.print(text, style="yellow", soft_wrap=True)
 
     @contextmanager
-    def bar(self, name: str, total: int | None = None) -> Iterator[Update]:
-        """Gives `update(done, total, note="")` for one long step."""
+    def bar(self, name: str, total: int | None = None, *, slim: bool = False) -> Iterator[Update]:
+        """Gives `update(done, total, note="")` for one long step; `slim` leaves the room of the bar
+        itself to the note."""
         if self.quiet:
             yield lambda done, total, note="": None
         elif self.console.is_terminal:
-            with self._live(name, total) as update:
+            with self._live(name, total, slim) as update:
                 yield update
         else:
             yield Lines(name, self.say, self._now)
 
     @contextmanager
-    def _live(self, name: str, total: int | None) -> Iterator[Update]:
-        columns = (
+    def _live(self, name: str, total: int | None, slim: bool) -> Iterator[Update]:
+        wide = (
             TextColumn("{task.description:<18}", markup=False),
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             _Rate(),
             TimeElapsedColumn(),
+        )
+        narrow = (
+            TextColumn("{task.description}", markup=False),
+            MofNCompleteColumn(),
+            _Each(),
+        )
+        columns = (
+            *(narrow if slim else wide),
             TimeRemainingColumn(),
             TextColumn("{task.fields[note]}", style="dim", markup=False),
         )

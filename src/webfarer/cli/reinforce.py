@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from webfarer.cli.agents import arena, local_engine
+from webfarer.algo import row_of
+from webfarer.cli.agents import arena, trainee
+from webfarer.cli.graders import graded_by
 from webfarer.cli.options import (
     Json,
     LanguageName,
@@ -23,17 +26,17 @@ from webfarer.cli.options import (
     read_tasks,
     settings_of,
 )
+from webfarer.cli.processes import processes
 from webfarer.cli.progress import Teller
 from webfarer.policy.chat import load_renderer
-from webfarer.policy.llm import LlmPolicy
 from webfarer.policy.source import model_folder
-from webfarer.rollout.collect import jobs_for
 from webfarer.rollout.trainee import Trainee
 from webfarer.rollout.world import World
 from webfarer.store.manifest import key_of
 from webfarer.types import BadInput, Recipe, Task
 
-Algorithm = Literal["ppo", "grpo", "dapo", "dupo"]
+if TYPE_CHECKING:
+    from webfarer.train.processes import Ranks
 
 
 def reinforce(
@@ -45,13 +48,18 @@ def reinforce(
     valid: Annotated[
         Path | None, typer.Option(help="Tasks that are scored, greedy, and not learnt from.")
     ] = None,
-    algorithm: Annotated[Algorithm | None, typer.Option(help="Which [the recipe's].")] = None,
+    algorithm: Annotated[
+        str | None, typer.Option(help="ppo, grpo, dapo or dupo [the recipe's].")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="How many [the recipe's].")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="[the recipe's]")] = None,
     language: LanguageName = "",
     recipe: RecipeName = "quickstart",
     set_: Settings = None,
     seed: Seed = 1,
+    tensorboard: Annotated[
+        bool, typer.Option("--tensorboard", help="Write OUT/tensorboard too.")
+    ] = False,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -59,70 +67,76 @@ def reinforce(
 
     With --valid the weights of the best score are kept, else the last. OUT/metrics.jsonl has a line
     a step, OUT/shown whole attempts to read. Settings that are not given are the recipe's, sections
-    rl, tools and rollout.
+    rl, tools and rollout. With several processes, started by torchrun, each makes a share of the
+    attempts and of the update: torchrun --nproc-per-node 8 -m webfarer train rl ...
 
     Example:
 
         webfarer train rl tasks.jsonl models/rl --world worlds/seven --model models/first/model
     """
-    from webfarer.train.rl import reinforce as train
-    from webfarer.train.rl_metrics import StepMetric
-
     overrides = settings_of(
         set_, model=model, rl__algorithm=algorithm, rl__steps=steps,
         rl__learning_rate=learning_rate,
     )  # fmt: skip
-    chosen, teller = context.obj.load_recipe(recipe, overrides), Teller(quiet)
-    worlds = open_worlds(world, language=language)
-    learnt = list(read_tasks(tasks, worlds).values())
-    scored = list(read_tasks(valid, worlds).values()) if valid else []
-    if both := {task.id for task in learnt} & {task.id for task in scored}:
-        raise BadInput(f"{valid}: the task {min(both)} is learnt from too; give others")
-    trainee = _trainee(chosen, worlds, seed)
+    with processes() as ranks:
+        chosen = context.obj.load_recipe(recipe, overrides)
+        row_of(chosen.rl)  # what it refuses, it refuses before anything is read
+        worlds = open_worlds(world, language=language)
+        learnt = list(read_tasks(tasks, worlds).values())
+        scored = list(read_tasks(valid, worlds).values()) if valid else []
+        if both := {task.id for task in learnt} & {task.id for task in scored}:
+            raise BadInput(f"{valid}: the task {min(both)} is learnt from too; give others")
+        trainee = _trainee(chosen, worlds, seed)
+        teller = Teller(quiet or not ranks.first)
+        made = _train(chosen, trainee, learnt, scored, folder_for(out), seed, ranks, teller,
+                      tensorboard and ranks.first)  # fmt: skip
+        if json and ranks.first:
+            print_json({"model": str(made)})
+        elif ranks.first:
+            typer.echo(f"the model is in {made}")
 
-    def evaluate(done: int) -> float:
-        return _greedy(trainee, scored)
 
-    with teller.bar(chosen.rl.algorithm) as update:
+def _train(
+    recipe: Recipe,
+    trainee: Trainee,
+    learnt: Sequence[Task],
+    scored: Sequence[Task],
+    out: Path,
+    seed: int,
+    ranks: Ranks,
+    teller: Teller,
+    tensorboard: bool,
+) -> Path:
+    """Trains, and tells of it in the first process; returns the folder of the model."""
+    from webfarer.cli.rl_live import Live
+    from webfarer.train.rl import reinforce as train
+    from webfarer.train.rl_board import Board
 
-        def progress(metric: StepMetric, total: int) -> None:
-            score = "" if metric.score is None else f"held-out {metric.score:.1%}"
-            update(metric.step, total, f"solved {metric.solved:.1%} {score}")
-            if metric.gap > chosen.rl.gap_alarm:
-                teller.warn(
-                    f"step {metric.step}: the engine's log-probabilities are {metric.gap:.3f} nats "
-                    "a token from the trainer's: use float32 for rollout.dtype"
-                )
+    board = Board(out / "tensorboard") if tensorboard else None
+    with (
+        teller.bar(recipe.rl.algorithm, slim=True) as update,
+        closing(Live(teller, update, board)) as live,
+    ):
 
-        made = train(
-            chosen.rl, model_folder(chosen.model), trainee, learnt, folder_for(out), seed=seed,
-            given=_given(chosen, scored),
-            evaluate=evaluate if scored else None, progress=progress,
+        def evaluate(done: int) -> float:
+            return live.scored(done, trainee.greedy(scored, ranks.share))
+
+        return train(
+            recipe.rl, model_folder(recipe.model), trainee, learnt, out, seed=seed,
+            given=_given(recipe, scored), evaluate=evaluate if scored else None,
+            progress=live if ranks.first else None, ranks=ranks,
         )  # fmt: skip
-    if json:
-        print_json({"model": str(made)})
-        return
-    typer.echo(f"the model is in {made}")
 
 
 def _given(recipe: Recipe, scored: Sequence[Task]) -> str:
     """What attempts and scores depend on, beside the settings of the training itself."""
     settings = (part.model_dump(mode="json") for part in (recipe.tools, recipe.rollout))
-    return key_of(*settings, recipe.family, [task.model_dump(mode="json") for task in scored])
+    tasks = [task.model_dump(mode="json") for task in scored]
+    return key_of(*settings, recipe.family, tasks, *graded_by(recipe.grade).values())
 
 
 def _trainee(recipe: Recipe, worlds: Mapping[str, World], seed: int) -> Trainee:
     source = model_folder(recipe.model)
     renderer = load_renderer(source, recipe.family)
-    engine = local_engine(source, renderer, recipe.rollout)
-    turn = recipe.rollout.turn_tokens
-    policy = LlmPolicy("rl", engine, renderer, temperature=1.0, max_turn_tokens=turn)
-    place = arena(worlds, renderer.count, recipe.tools, recipe.rollout, seed)
-    return Trainee(policy, engine, place)
-
-
-def _greedy(trainee: Trainee, tasks: Sequence[Task]) -> float:
-    """The share of tasks whose attempt at temperature 0 is correct, failures left out."""
-    rolled = trainee.attempts(jobs_for(tasks, samples=0, greedy=True))
-    judged = [one.trajectory.verdict for one in rolled if one.trajectory.verdict is not None]
-    return sum(verdict.status == "correct" for verdict in judged) / max(1, len(judged))
+    place = arena(worlds, renderer.count, recipe.tools, recipe.rollout, seed, recipe.grade)
+    return trainee(recipe, source, renderer, place)

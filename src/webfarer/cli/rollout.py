@@ -43,7 +43,11 @@ def rollout(
     samples: Annotated[int, typer.Option(min=0, help="Attempts at each task.")] = 1,
     greedy: Annotated[bool, typer.Option("--greedy", help="One at temperature 0 too.")] = False,
     retry_failures: Annotated[
-        bool, typer.Option("--retry-failures", help="Make attempts again that failed on our side.")
+        bool,
+        typer.Option(
+            "--retry-failures",
+            help="Make attempts again that failed on our side, judge unjudged ones again.",
+        ),
     ] = False,
     language: LanguageName = "",
     layout: LayoutName = "site",
@@ -70,7 +74,7 @@ def rollout(
     if not jobs:
         raise BadInput("no attempt is asked for: give --samples or --greedy")
     agent, renderer = policy_named(policy, worlds, settings, temperature, chosen.family)
-    place = arena(worlds, renderer.count, chosen.tools, settings, seed)
+    place = arena(worlds, renderer.count, chosen.tools, settings, seed, chosen.grade)
     claim(out, {
         **asked_of(policy, renderer, worlds, chosen), "family": renderer.family.name,
         "tasks": sha256_file(tasks), "samples": samples, "greedy": greedy, "seed": seed,
@@ -83,8 +87,10 @@ def rollout(
     made = list(parts.read(Trajectory))
     correct = sum(t.verdict is not None and t.verdict.status == "correct" for t in made)
     failed = sum(t.failure is not None for t in made)
+    unjudged = sum(t.verdict is not None and t.verdict.status == "unjudged" for t in made)
     if json:
         print_json({"attempts": len(made), "correct": correct, "failures": failed,
-                    "folder": str(out)})  # fmt: skip
+                    "unjudged": unjudged, "folder": str(out)})  # fmt: skip
         return
-    typer.echo(f"{len(made):,} attempts, {correct:,} correct, {failed:,} failures of ours: {out}")
+    ours = f"{failed:,} failures of ours" + (f", {unjudged:,} unjudged" if unjudged else "")
+    typer.echo(f"{len(made):,} attempts, {correct:,} correct, {ours}: {out}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from webfarer.types import BadInput, Task, Trajectory
 from webfarer.types.report import (
     FunnelStage,
     Interval,
+    LearningPoint,
     Report,
     Score,
     TrainingPoint,
@@ -31,9 +33,10 @@ def build_report(
     seed: int = 0,
     funnel: Sequence[FunnelStage] = (),
     training: Sequence[TrainingPoint] = (),
+    learning: Sequence[LearningPoint] = (),
     seconds: Mapping[str, float] | None = None,
 ) -> Report:
-    """Scores every policy of `attempts`; the last is compared with the first, its baseline.
+    """Scores every policy of `attempts`; each is compared with every one before it.
 
     `k` and the number of failures go into the manifest here, so that it cannot disagree with the
     scores. Raises BadInput on an incomplete manifest or attempts that make no true score.
@@ -45,12 +48,13 @@ def build_report(
         name: score(name, trajectories, tasks, k, equivalent, seen, seed)
         for name, trajectories in attempts.items()
     }
-    pairs = list(attempts.items())
+    pairs = combinations(attempts.items(), 2)
     return Report(
         policies=scores,
-        comparison=compare(pairs[0], pairs[-1], tasks, seed) if len(pairs) > 1 else None,
+        comparisons=tuple(compare(before, after, tasks, seed) for before, after in pairs),
         funnel=tuple(funnel),
         training=tuple(training),
+        learning=tuple(learning),
         seconds=dict(seconds or {}),
         manifest={
             **manifest,
@@ -134,10 +138,17 @@ def table(report: Report) -> list[tuple[str, ...]]:
     """Rows of text for a terminal: a header, then one row a measure and one column a policy."""
     columns = [_cells(each) for each in report.policies.values()]
     rows = [(cells[0][0], *(text for _, text in cells)) for cells in zip(*columns, strict=True)]
-    difference = report.comparison and report.comparison.greedy
-    if report.comparison and difference:
-        low, high = (100 * end for end in difference.interval)
-        gain = f"{100 * difference.value:+.1f} points [{low:+.1f} to {high:+.1f}]"
-        name = f"greedy, {report.comparison.policy} - {report.comparison.baseline}"
-        rows.append((name, *[""] * (len(columns) - 1), gain))
-    return [("", *report.policies), *rows]
+    return [("", *report.policies), *rows, *_gains(report)]
+
+
+def _gains(report: Report) -> list[tuple[str, ...]]:
+    """A row a comparison and measure, its difference in the column of the policy it is about."""
+    rows = []
+    for both in report.comparisons:
+        for measure, difference in (("greedy", both.greedy), ("pass@1", both.pass_at_1)):
+            if difference:
+                low, high = (100 * end for end in difference.interval)
+                gain = f"{100 * difference.value:+.1f} [{low:+.1f} to {high:+.1f}]"
+                cells = [gain if name == both.policy else "" for name in report.policies]
+                rows.append((f"{measure}, less {both.baseline}", *cells))
+    return rows

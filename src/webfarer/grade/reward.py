@@ -26,18 +26,24 @@ def reward(
     well_formed: bool,
     verdict: Verdict | None,
     *,
+    score: float | None = None,
     format_weight: float = FORMAT_WEIGHT,
     answer_weight: float = ANSWER_WEIGHT,
 ) -> Reward:
-    """The reward of an attempt; None for the verdict means that it gave no answer.
+    """The reward of an attempt; None for the verdict means that it gave no answer. A `score`, from
+    0 to 1, is what the answer earns in place of the verdict's 0 or 1.
 
-    Raises ValueError for an unjudged verdict: what no one could judge is never a reward.
+    Raises ValueError for an unjudged verdict: what no one could judge is never a reward; and for a
+    score that is not between 0 and 1.
     """
     if verdict is not None and verdict.status == "unjudged":
         raise ValueError(f"an unjudged answer has no reward: {verdict.reason}")
+    if score is not None and not 0.0 <= score <= 1.0:
+        raise ValueError(f"the score {score:g} is not between 0 and 1")
     correct = verdict is not None and verdict.status == "correct"
+    earned = float(correct) if score is None or verdict is None else score
     return Reward(
-        parts={"format": float(well_formed), "answer": float(correct)},
+        parts={"format": float(well_formed), "answer": earned},
         weights={"format": format_weight, "answer": answer_weight},
     )
 

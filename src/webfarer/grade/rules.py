@@ -17,8 +17,9 @@ from webfarer.grade.dates import PartialDate, find_dates, parse_date
 from webfarer.grade.names import MOST_WORDS, names_of
 from webfarer.grade.normalise import clean, fold, normalise, words
 from webfarer.grade.numbers import Quantity, find_quantities, parse_quantity, same_quantity
+from webfarer.grade.sources import Judged
 from webfarer.graph.hanzi import HAN, has_han
-from webfarer.types import Answer, AnswerKind, BadInput, Task, Verdict
+from webfarer.types import Answer, AnswerKind, BadInput, Task, Trajectory, Verdict
 
 NAME = "rules-1"
 _LONGEST = 4000  # characters of an answer that are read
@@ -60,6 +61,10 @@ class RuleGrader:
                 return _verdict("unjudged", what)
         outcome = _judge(_unlinked(said), task.answers, task.question)
         return _verdict("correct" if outcome.correct else "wrong", outcome.reason)
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Judged:
+        """`grade`, for where sources that take their time are awaited; see `Grader`."""
+        return Judged(self.grade(task, trajectory.answer))
 
 
 def equivalent(a: str, b: str, kind: AnswerKind = "entity") -> bool:

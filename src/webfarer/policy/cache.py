@@ -2,9 +2,13 @@
 
 Every layer holds two buffers [rows, kv_heads, capacity + 1, head_dim]. Rows are ragged: each token
 is written where the step says, so that sequences of any length decode in one batch, and nothing is
-moved when one of them leaves. The last column is scratch for the padding of a ragged prefill. A
-batch over rows 0..n-1 reads a view; any other choice of rows is gathered. The models' own forward
-runs over it, as over any `transformers` cache.
+moved when one of them leaves. The models' own forward runs over it, as over any `transformers`
+cache, in one of two ways:
+
+- packed: all new tokens in one row without padding, read by spans (`webfarer.policy.attend`);
+- padded: a row for each sequence and a mask, for models that attend in a way of their own. The
+  last column is scratch for the padding. A batch over rows 0..n-1 reads a view; any other choice
+  of rows is gathered.
 """
 
 from __future__ import annotations
@@ -18,113 +22,187 @@ import torch
 from torch import Tensor
 from transformers import Cache
 
+from webfarer.policy.attend import Span, spans
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Where a forward over B rows and T new tokens writes, and how far it reads.
+    """A forward over the new tokens of B sequences, laid out (B, T) padded or (1, N) packed.
 
-    `at_BT` are positions; `view` says that the rows are 0..B-1, so that no gather is needed.
+    `which` and `at` say of each token whose it is and its position; `last_B` is where each
+    sequence's last token lies among the packed ones.
     """
 
-    rows_B: Tensor
-    at_BT: Tensor
-    length: int
-    view: bool
+    which: np.ndarray
+    at: np.ndarray
+    last_B: np.ndarray
+    rows: Tensor  # of each token
+    write: Tensor  # its place in the row
+    length: int  # of the longest row, with its new tokens
+    gather: Tensor | None  # the rows to read, where they are not 0..B-1
+    spans: list[Span] | None
 
 
 class SlotCache(Cache):
-    """Buffers that appear with the first forward and grow by `reshape`; None until then."""
+    """Buffers that appear with the first forward and grow by `reshape`; none until then."""
 
-    def __init__(self, layers: int, device: torch.device) -> None:
+    def __init__(self, layers: int, device: torch.device, *, packed: bool) -> None:
         super().__init__(layers=[])
         self.device = device
+        self.packed = packed
         self.rows = 0
         self.capacity = 0
-        self.keys: list[Tensor | None] = [None] * layers
-        self.values: list[Tensor | None] = [None] * layers
+        self.keys = [_Buffer() for _ in range(layers)]
+        self.values = [_Buffer() for _ in range(layers)]
         self._step: Step | None = None
 
-    def begin(self, rows: np.ndarray, start_B: np.ndarray, end_B: np.ndarray, steps: int) -> Tensor:
-        """Says where the next forward writes; returns its position ids (B, T), on the CPU.
+    def begin(self, rows_B: np.ndarray, start_B: np.ndarray, end_B: np.ndarray) -> Step:
+        """Says where the next forward writes: in each row, the tokens from start to end."""
+        if self.packed:
+            count_B = end_B - start_B
+            which_N = np.repeat(np.arange(len(rows_B)), count_B)
+            last_B = np.cumsum(count_B) - 1
+            at_N = np.arange(len(which_N)) - (last_B - end_B + 1)[which_N]
+            which, at, write = which_N[None], at_N[None], at_N[None]
+            gather, cut = None, spans(rows_B, start_B, end_B)
+        else:
+            at = start_B[:, None] + np.arange((end_B - start_B).max())
+            real = at < end_B[:, None]
+            write = np.where(real, at, self.capacity)
+            at = np.where(real, at, end_B[:, None] - 1)
+            which, last_B = np.broadcast_to(np.arange(len(at))[:, None], at.shape), at[:, -1] * 0
+            is_view = (rows_B == np.arange(len(rows_B))).all()
+            gather, cut = None if is_view else self._tensor(rows_B), None
+        rows, write = self._tensor(rows_B[which]), self._tensor(write)
+        self._step = Step(which, at, last_B, rows, write, int(end_B.max()), gather, cut)
+        return self._step
 
-        Row b's new tokens are at start_B[b] and after; from end_B[b] on they are padding.
-        """
-        at_BT = start_B[:, None] + np.arange(steps)
-        real_BT = at_BT < end_B[:, None]
-        view = bool((rows == np.arange(len(rows))).all())
-        write_BT = torch.from_numpy(np.where(real_BT, at_BT, self.capacity)).to(self.device)
-        rows_B = torch.from_numpy(rows).to(self.device)
-        length = int(np.minimum(start_B + steps, end_B).max())
-        self._step = Step(rows_B, write_BT, length, view)
-        return torch.from_numpy(np.where(real_BT, at_BT, end_B[:, None] - 1))
-
-    def mask(self, dtype: torch.dtype) -> Tensor:
-        """The additive mask (B, 1, T, length): a token sees the positions up to its own."""
+    @property
+    def step(self) -> Step:
+        """The forward that was begun last."""
         assert self._step is not None
-        at_BT = self._step.at_BT
-        seen = torch.arange(self._step.length, device=at_BT.device) <= at_BT[:, None, :, None]
-        hidden = torch.finfo(dtype).min
-        return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, hidden)
+        return self._step
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device)
+
+    def sight(self, dtype: torch.dtype) -> dict[str, Any]:
+        """What tells the model what each token sees: spans, or an additive mask (B, 1, T, length)
+        by which a token sees the positions up to its own."""
+        step = self.step
+        if step.spans is not None:
+            return {"attention_mask": None, "spans": step.spans}
+        seen = torch.arange(step.length, device=self.device) <= step.write[:, None, :, None]
+        mask = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+        return {"attention_mask": mask.masked_fill_(~seen, torch.finfo(dtype).min)}
 
     def update(
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Writes (B, kv_heads, T, head_dim) and returns the rows' keys and values so far."""
         return (
-            self._put(self.keys, layer_idx, key_states),
-            self._put(self.values, layer_idx, value_states),
+            self._put(self.keys[layer_idx], key_states),
+            self._put(self.values[layer_idx], value_states),
         )
 
-    def _put(self, buffers: list[Tensor | None], layer: int, new: Tensor) -> Tensor:
-        step = self._step
-        assert step is not None
-        buffer = buffers[layer]
-        if buffer is None:
-            shape = (self.rows, new.shape[1], self.capacity + 1, new.shape[3])
-            buffer = buffers[layer] = torch.zeros(shape, dtype=new.dtype, device=new.device)
-        buffer[step.rows_B[:, None], :, step.at_BT] = new.transpose(1, 2)
-        if step.view:
-            return buffer[: len(step.rows_B), :, : step.length]
-        return buffer[:, :, : step.length].index_select(0, step.rows_B)
+    def _put(self, buffer: _Buffer, new: Tensor) -> Tensor:
+        step = self.step
+        held = buffer.held
+        if held is None:
+            exact = self.packed and new.device.type == "cpu"
+            held = buffer.make(self.rows, self.capacity, new, torch.float32 if exact else new.dtype)
+        held[step.rows, :, step.write] = new.transpose(1, 2).to(held.dtype)
+        if step.spans is not None:
+            return held
+        if step.gather is None:
+            return held[: len(new), :, : step.length]
+        return held[:, :, : step.length].index_select(0, step.gather)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
         """Tokens that the longest row held before this forward, as models may ask."""
-        return 0 if self._step is None else self._step.length - self._step.at_BT.shape[1]
+        return 0 if self._step is None else self._step.length - self._step.at.shape[1]
 
-    def _each(self) -> list[tuple[list[Tensor | None], int, Tensor]]:
-        both = (self.keys, self.values)
-        return [(side, i, b) for side in both for i, b in enumerate(side) if b is not None]
+    def _each(self) -> list[_Buffer]:
+        return [*self.keys, *self.values]
 
     def reshape(self, rows: int, capacity: int, keep: Sequence[int]) -> None:
-        """New buffers; the rows named in `keep` become rows 0, 1, ... of them."""
-        for side, layer, old in self._each():
-            shape = (rows, old.shape[1], capacity + 1, old.shape[3])
-            fresh = torch.zeros(shape, dtype=old.dtype, device=old.device)
-            width = min(self.capacity, capacity)
-            fresh[: len(keep), :, :width] = old[list(keep), :, :width]
-            side[layer] = fresh
+        """Other sizes; the rows named in `keep` become rows 0, 1, ... of them."""
+        for buffer in self._each():
+            buffer.reshape(rows, capacity, list(keep))
         self.rows, self.capacity = rows, capacity
 
-    def swap(self, one: Sequence[int], other: Sequence[int], width: int) -> None:
-        """Exchanges pairs of rows, as far as `width` positions."""
-        to, source = [*one, *other], [*other, *one]
-        for _, _, buffer in self._each():
-            used = buffer[:, :, :width]
-            used[to] = used[source]
+    def move(self, to_M: np.ndarray, source_M: np.ndarray, width_M: np.ndarray) -> None:
+        """Row source[i] becomes row to[i], all at once, as far as width[i] positions."""
+        for buffer in self._each():
+            if buffer.held is not None:
+                _move(buffer.held, to_M, source_M, width_M)
 
     def copy_prefix(self, source: int, to: int, width: int) -> None:
         """Gives a row the first `width` positions of another."""
-        for _, _, buffer in self._each():
-            buffer[to, :, :width] = buffer[source, :, :width]
+        for buffer in self._each():
+            if buffer.held is not None:
+                buffer.held[to, :, :width] = buffer.held[source, :, :width]
 
     def wipe(self, row: int) -> None:
         """Zeroes a row: a NaN left in it would reach through any mask."""
-        for _, _, buffer in self._each():
-            buffer[row] = 0
+        for buffer in self._each():
+            if buffer.held is not None:
+                buffer.held[row] = 0
 
-    def clear(self) -> None:
-        """Forgets everything, buffers included."""
-        self.keys = [None] * len(self.keys)
-        self.values = [None] * len(self.values)
+    @torch.inference_mode()
+    def clear(self, *, free: bool = False) -> None:
+        """Forgets everything. The memory is zeroed and kept for what comes, unless `free`."""
+        for buffer in self._each():
+            buffer.clear(free=free)
         self.rows = self.capacity = 0
         self._step = None
+
+
+class _Buffer:
+    """One layer's keys or values, over memory that is zero wherever `held` does not reach.
+
+    Getting fresh memory from the system costs more than zeroing one's own.
+    """
+
+    def __init__(self) -> None:
+        self.held: Tensor | None = None
+        self._memory: Tensor | None = None
+
+    def make(self, rows: int, capacity: int, like: Tensor, dtype: torch.dtype) -> Tensor:
+        """Zeroes for rows of `capacity`, with the heads and device of `like`."""
+        shape = (rows, like.shape[1], capacity + 1, like.shape[3])
+        size, memory = int(np.prod(shape)), self._memory
+        if memory is None or len(memory) < size or memory.dtype != dtype:
+            self._memory = memory = None
+            self._memory = memory = torch.zeros(size, dtype=dtype, device=like.device)
+        self.held = memory[:size].view(shape)
+        return self.held
+
+    def reshape(self, rows: int, capacity: int, keep: list[int]) -> None:
+        old = self.held
+        if old is None:
+            return
+        width = min(old.shape[2] - 1, capacity)
+        kept = old[keep, :, :width]
+        old.zero_()
+        self.held = None
+        fresh = self.make(rows, capacity, old, old.dtype)
+        fresh[: len(keep), :, :width] = kept
+
+    def clear(self, *, free: bool) -> None:
+        if free:
+            self._memory = None
+        elif self.held is not None:
+            self.held.zero_()
+        self.held = None
+
+
+def _move(held: Tensor, to_M: np.ndarray, source_M: np.ndarray, width_M: np.ndarray) -> None:
+    if held.device.type != "cpu":  # few launches matter more than few bytes
+        used = held[:, :, : int(width_M.max())]
+        used[torch.from_numpy(to_M)] = used[torch.from_numpy(source_M)]
+        return
+    widths = width_M.tolist()
+    rows = [held[r, :, :w].clone() for r, w in zip(source_M.tolist(), widths, strict=True)]
+    for to, width, row in zip(to_M.tolist(), widths, rows, strict=True):
+        held[to, :, :width] = row

@@ -11,7 +11,6 @@ sequence's keys and values stay for its next turn.
 from __future__ import annotations
 
 import asyncio
-import inspect
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -24,13 +23,14 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from transformers import PreTrainedModel
 
+from webfarer.policy.attend import share
 from webfarer.policy.cache import SlotCache
 from webfarer.policy.engine import Completion, Sampling
 from webfarer.policy.model import load_model
 from webfarer.policy.sample import draw, uniforms
 from webfarer.policy.slots import Slots
 from webfarer.policy.stops import Stops
-from webfarer.policy.support import as_prompt, check_model, evaluating, out_of_memory
+from webfarer.policy.support import as_prompt, check_model, forward, out_of_memory, serving
 from webfarer.types import BadInput, FailureError
 
 _GROW = 256  # positions by which the cache grows
@@ -86,21 +86,19 @@ class LocalEngine:
             raise ValueError("slots, context, chunk and batch_tokens must be positive")
         if max_cache_tokens is not None and max_cache_tokens < context:
             raise ValueError(f"max_cache_tokens {max_cache_tokens} holds no context of {context}")
-        check_model(model, context)
+        packed = check_model(model, context)
         config = model.config.get_text_config()
         self.context = context
         self.version = version
         self._model = model
         self._device = model.device
-        self._cache = SlotCache(config.num_hidden_layers, model.device)
+        self._cache = SlotCache(config.num_hidden_layers, model.device, packed=packed)
         self._slots = Slots(slots, context)
         self._stops = Stops(config.vocab_size, tokenizer)
         self._budget = slots * context if max_cache_tokens is None else max_cache_tokens
         self._vocabulary = config.vocab_size
         self._chunk = chunk
         self._batch_tokens = batch_tokens
-        keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
-        self._last_only = {"logits_to_keep": 1} if keeps else {}
         self._waiting: deque[_Request] = deque()
         self._patience = 0
         self._held = 0
@@ -170,9 +168,9 @@ class LocalEngine:
                 "weights and cache cannot change while requests are running; await them first"
             )
 
-    def _clear(self) -> None:
+    def _clear(self, *, free: bool = False) -> None:
         """As new: whatever is left here would show in the order of the rows, hence in the bits."""
-        self._cache.clear()
+        self._cache.clear(free=free)
         self._slots.clear()
         self._patience = 0
 
@@ -193,7 +191,7 @@ class LocalEngine:
 
     def _safe_step(self) -> None:
         try:
-            with torch.inference_mode(), evaluating(self._model):
+            with torch.inference_mode(), serving(self._model, self._cache.packed):
                 self._step()
         except Exception as error:  # whatever broke, the agents must hear of it
             if not (out_of_memory(error) and self._begin_again()):
@@ -237,7 +235,7 @@ class LocalEngine:
         served = [slots.owner[slot] for slot in np.flatnonzero(slots.live_S)]
         for slot in np.flatnonzero(slots.live_S):
             slots.release(int(slot))
-        self._clear()
+        self._clear(free=True)
         return served
 
     def _abandon(self, request: _Request) -> None:
@@ -285,6 +283,9 @@ class LocalEngine:
         need = max(request.end, int(self._slots.end_S[slots.live_S].max(initial=0)))
         if need > cache.capacity:
             capacity = min(-(-need // _GROW) * _GROW, self.context)
+            double = min(max(capacity, 2 * cache.capacity), self.context)
+            if double * len(slots.row_S) <= self._budget:  # nobody's place is at stake
+                capacity = double
             rows = min(len(slots.row_S), self._budget // capacity)
             if rows <= slots.live:
                 return False
@@ -317,18 +318,12 @@ class LocalEngine:
         """Feeds each slot's next ids, up to `steps` and `end_B`; the logits (B, V) of the last."""
         slots, cache = self._slots, self._cache
         start_B = slots.cached_S[slots_B]
-        positions_BT = cache.begin(slots.row_S[slots_B], start_B, end_B, steps)
-        ids_BT = slots.tokens_ST[slots_B[:, None], positions_BT.numpy()].astype(np.int64)
-        out = self._model(
-            input_ids=torch.from_numpy(ids_BT).to(self._device),
-            attention_mask=cache.mask(self._model.dtype),
-            position_ids=positions_BT.to(self._device),
-            past_key_values=cache,
-            use_cache=True,
-            **self._last_only,
-        )
-        slots.cached_S[slots_B] = np.minimum(start_B + steps, end_B)
-        return out.logits[:, -1]
+        end_B = np.minimum(start_B + steps, end_B)
+        step = cache.begin(slots.row_S[slots_B], start_B, end_B)
+        ids = slots.tokens_ST[slots_B[step.which], step.at].astype(np.int64)
+        logits_BV = forward(self._model, cache, ids)
+        slots.cached_S[slots_B] = end_B
+        return logits_BV
 
     def _prefill(self, slots_P: np.ndarray) -> None:
         """Computes all of the prompts but their last ids, similar lengths together."""
@@ -340,14 +335,23 @@ class LocalEngine:
                 return
             order = np.argsort(-left_P, kind="stable")
             steps = min(self._chunk, int(left_P[order[0]]))
-            similar = int((left_P * 2 >= steps).sum())
-            batch = slots_P[order[: min(similar, max(1, self._batch_tokens // steps))]]
+            if self._cache.packed:  # without padding it is the tokens themselves that count
+                fit = int((np.cumsum(np.minimum(left_P[order], steps)) <= self._batch_tokens).sum())
+            else:
+                similar = int((left_P * 2 >= steps).sum())
+                fit = min(similar, self._batch_tokens // steps)
+            batch = slots_P[order[: max(1, fit)]]
             self._feed(batch, slots.prompt_S[batch] - 1, steps)
 
     def _compact(self) -> None:
-        one, other, width = self._slots.compact()
-        if one:
-            self._cache.swap(one, other, width)
+        slots = self._slots
+        self._move(*slots.compact())
+        if self._cache.packed:
+            self._move(*slots.arrange(share(slots.live)))
+
+    def _move(self, to_M: np.ndarray, source_M: np.ndarray, width_M: np.ndarray) -> None:
+        if len(to_M):
+            self._cache.move(to_M, source_M, width_M)
 
     def _decode(self) -> None:
         """Feeds one id of every sequence and draws the next."""

@@ -1,4 +1,4 @@
-"""Loading a causal language model: any Hugging Face id or folder, safetensors only.
+"""Loading a causal language model or a classifier: any Hugging Face id or folder, safetensors only.
 
 A pickle can run code when it is read, so `.bin` files are refused; so is a folder that leaves
 some of the model's weights to chance.
@@ -14,7 +14,11 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    PreTrainedModel,
+)
 from transformers.utils import logging
 
 from webfarer.types import BadInput
@@ -22,8 +26,11 @@ from webfarer.types import BadInput
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-def load_model(source: str | Path, dtype: str = "float32", device: str = "auto") -> PreTrainedModel:
-    """The model in evaluation mode on the device ("auto": an accelerator where there is one).
+def load_model(
+    source: str | Path, dtype: str = "float32", device: str = "auto", *, classifier: bool = False
+) -> PreTrainedModel:
+    """The model in evaluation mode on the device ("auto": an accelerator where there is one): a
+    causal one, or a `classifier`, which has a sequence-classification head.
 
     Raises BadInput where the source is missing, corrupt, of another kind, not in safetensors, or
     lacks weights.
@@ -32,14 +39,16 @@ def load_model(source: str | Path, dtype: str = "float32", device: str = "auto")
         raise BadInput(f"dtype {dtype!r} is unknown; choose one of {', '.join(_DTYPES)}")
     if _is_folder(source):
         _check_folder(Path(source))
+    auto: Any = AutoModelForSequenceClassification if classifier else AutoModelForCausalLM
+    kind = "sequence classifier" if classifier else "causal model"
     try:
         with _quiet():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
+            loaded: Any = auto.from_pretrained(
                 str(source), dtype=_DTYPES[dtype], use_safetensors=True, output_loading_info=True
             )
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         reason = _one_line(error)
-        raise BadInput(f"{source} cannot be loaded as a causal model: {reason}") from error
+        raise BadInput(f"{source} cannot be loaded as a {kind}: {reason}") from error
     model, info = loaded
     missing = sorted(info["missing_keys"])
     if missing:

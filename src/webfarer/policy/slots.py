@@ -14,6 +14,10 @@ import numpy as np
 
 from webfarer.policy.engine import Sampling
 
+_DISORDER = 1.2  # reading so much more than needed is cheaper than moving rows
+
+Moves = tuple[np.ndarray, np.ndarray, np.ndarray]  # rows to, rows from, positions of each
+
 
 @dataclass(frozen=True, slots=True)
 class Match:
@@ -133,19 +137,37 @@ class Slots:
         self.slot_of_row = chosen.copy()
         return had
 
-    def compact(self) -> tuple[list[int], list[int], int]:
-        """Brings the live slots into rows 0..n-1; returns the swaps to make, and their width."""
+    def compact(self) -> Moves:
+        """Brings the live slots into rows 0..n-1; returns the moves to make."""
         n = self.live
         inside = self.live_S[self.slot_of_row]
         holes = np.flatnonzero(~inside[:n])
         outside = n + np.flatnonzero(inside[n:])
-        width = 0
-        for hole, row in zip(holes.tolist(), outside.tolist(), strict=True):
-            a, b = self.slot_of_row[hole], self.slot_of_row[row]
-            self.slot_of_row[hole], self.slot_of_row[row] = b, a
-            self.row_S[a], self.row_S[b] = row, hole
-            width = max(width, int(self.cached_S[a]), int(self.cached_S[b]))
-        return holes.tolist(), outside.tolist(), width
+        return self._move(np.concatenate([holes, outside]), np.concatenate([outside, holes]))
+
+    def arrange(self, size: int) -> Moves:
+        """Brings live slots of similar length together, longest first, `size` neighbours a share.
+
+        A share is read as far as its longest row goes. Where that is little more than it would be
+        in order, nothing moves; else only what is in another share than it would be.
+        """
+        n = self.live
+        length_B = self.cached_S[self.slot_of_row[:n]]
+        share_B = np.arange(n) // size
+        order = np.argsort(-length_B, kind="stable")
+        reads, least = _reach(length_B, share_B), _reach(length_B[order], share_B)
+        if reads <= least * _DISORDER:
+            return self._move(order[:0], order[:0])
+        home_B = np.empty(n, dtype=np.int64)
+        home_B[order] = share_B
+        moving = np.flatnonzero(home_B != share_B)
+        return self._move(moving, moving[np.argsort(home_B[moving], kind="stable")])
+
+    def _move(self, to: np.ndarray, source: np.ndarray) -> Moves:
+        moved = self.slot_of_row[source]
+        self.slot_of_row[to] = moved
+        self.row_S[moved] = to
+        return to, source, self.cached_S[moved]
 
     def clear(self) -> None:
         """Forgets every sequence, every row, and which of them were used last."""
@@ -155,3 +177,10 @@ class Slots:
         self.used_S[:] = 0
         self.clock = 0
         self.slot_of_row = np.zeros(0, dtype=np.int64)
+
+
+def _reach(length_B: np.ndarray, share_B: np.ndarray) -> int:
+    """Positions read where every share is read as far as its longest row."""
+    longest = np.zeros(int(share_B[-1]) + 1 if len(share_B) else 0, dtype=np.int64)
+    np.maximum.at(longest, share_B, length_B)
+    return int(longest[share_B].sum())

@@ -9,12 +9,17 @@ wrong, so it is refused. What the configuration does not tell, a small probe doe
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 import torch
+from torch import Tensor
 from transformers import PreTrainedConfig, PreTrainedModel
 
+from webfarer.policy.attend import attending
 from webfarer.policy.cache import SlotCache
 from webfarer.policy.engine import Sampling
 from webfarer.types import BadInput
@@ -23,22 +28,31 @@ _NEEDED = ("input_ids", "attention_mask", "position_ids", "past_key_values")
 _PROBE = 7  # tokens of the longer probe sequence
 
 
-def check_model(model: PreTrainedModel, context: int) -> None:
-    """Raises BadInput where the engine would be wrong for the model, or the context too long."""
+def check_model(model: PreTrainedModel, context: int) -> bool:
+    """Whether the engine may pack the model's tokens and attend by spans; else it pads them.
+
+    Packing is measured on a CPU alone, so elsewhere a model attends in its own way. Raises BadInput
+    where the engine would be wrong for the model, or the context too long.
+    """
     reason = _refusal(model, context)
-    if reason is None:
-        try:
-            off = probe(model)
-        except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
-            said = f"{type(error).__name__}: {error}".splitlines()[0]
-            reason = f"it does not run over the engine's cache ({said})"
-        else:
-            limit = 1e-3 if model.dtype == torch.float32 else 0.25
-            if not off <= limit:
-                reason = f"its cached log-probabilities are off by {off:.2g}"
+    if reason is None and model.device.type == "cpu" and _fault(model, packed=True) is None:
+        return True
+    reason = reason or _fault(model, packed=False)
     if reason is not None:
         name = type(model).__name__
         raise BadInput(f"the local engine cannot run {name}: {reason}; use another model or engine")
+    return False
+
+
+def _fault(model: PreTrainedModel, *, packed: bool) -> str | None:
+    """What is wrong with the model over the engine's cache, or None."""
+    try:
+        off = probe(model, packed=packed)
+    except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
+        said = f"{type(error).__name__}: {error}".splitlines()[0]
+        return f"it does not run over the engine's cache ({said})"
+    limit = 1e-3 if model.dtype == torch.float32 else 0.25
+    return None if off <= limit else f"its cached log-probabilities are off by {off:.2g}"
 
 
 def _refusal(model: PreTrainedModel, context: int) -> str | None:
@@ -70,50 +84,68 @@ def _kind(window: int | None, config: PreTrainedConfig) -> list[str]:
 
 
 @torch.inference_mode()
-def probe(model: PreTrainedModel) -> float:
-    """The mean difference in log-probability between a ragged cached run and a plain one."""
+def probe(model: PreTrainedModel, *, packed: bool) -> float:
+    """The mean difference in log-probability between a ragged cached run and a plain one.
+
+    Tokens are fed as in a first pre-fill, one that goes on, and a decoding step.
+    """
     config = model.config.get_text_config()
-    device = model.device
     tokens_BT = (np.arange(2 * _PROBE).reshape(2, _PROBE) * 37 + 11) % config.vocab_size
     lengths_B = np.array([_PROBE, _PROBE - 3])
-    cache = SlotCache(config.num_hidden_layers, device)
+    cache = SlotCache(config.num_hidden_layers, model.device, packed=packed)
     cache.reshape(2, _PROBE, [])
-    rows = np.array([1, 0])
+    bounds = [lengths_B * 0, lengths_B // 2, lengths_B - 1, lengths_B]
+    logits_BV = torch.empty(0)
+    with serving(model, packed):
+        for start_B, end_B in pairwise(bounds):
+            step = cache.begin(np.arange(2), start_B, end_B)
+            logits_BV = forward(model, cache, tokens_BT[step.which, step.at])
     off = 0.0
-    with evaluating(model):
-        for start_B, end_B in ((lengths_B * 0, lengths_B - 1), (lengths_B - 1, lengths_B)):
-            steps = int((end_B - start_B).max())
-            positions_BT = cache.begin(rows, start_B, end_B, steps)
-            ids_BT = torch.from_numpy(np.take_along_axis(tokens_BT, positions_BT.numpy(), 1))
-            logits_BTV = model(
-                input_ids=ids_BT.to(device),
-                attention_mask=cache.mask(model.dtype),
-                position_ids=positions_BT.to(device),
-                past_key_values=cache,
-                use_cache=True,
-            ).logits
+    with serving(model, packed=False):
         for row, length in enumerate(lengths_B.tolist()):
-            plain = model(input_ids=torch.from_numpy(tokens_BT[row : row + 1, :length]).to(device))
-            want = plain.logits[0, -1].float().log_softmax(-1)
-            got = logits_BTV[row, -1].float().log_softmax(-1)
-            off = max(off, float((want - got).abs().mean()))
+            ids = torch.from_numpy(tokens_BT[row : row + 1, :length]).to(model.device)
+            want_V = model(input_ids=ids).logits[0, -1].float().log_softmax(-1)
+            got_V = logits_BV[row].float().log_softmax(-1)
+            off = max(off, float((want_V - got_V).abs().mean()))
     return off
 
 
-class evaluating:  # noqa: N801  (a context manager, used as a verb)
-    """Puts a model in evaluation mode for a while: it may be one that is being trained."""
+def forward(model: PreTrainedModel, cache: SlotCache, ids: np.ndarray) -> Tensor:
+    """Feeds the ids that the cache's step asks for; the logits (B, V) of each sequence's last."""
+    step = cache.step
+    last_B = torch.from_numpy(step.last_B).to(model.device) if cache.packed else 1
+    keeps = "logits_to_keep" in _parameters(type(model))
+    logits_BTV = model(
+        input_ids=torch.from_numpy(ids).to(model.device),
+        position_ids=torch.from_numpy(step.at).to(model.device),
+        past_key_values=cache,
+        use_cache=True,
+        **cache.sight(model.dtype),
+        **({"logits_to_keep": last_B} if keeps else {}),
+    ).logits
+    if not cache.packed:
+        return logits_BTV[:, -1]
+    return logits_BTV[0] if keeps else logits_BTV[0, last_B]
 
-    def __init__(self, model: PreTrainedModel) -> None:
-        self._model = model
-        self._training = model.training
 
-    def __enter__(self) -> None:
-        if self._training:
-            self._model.eval()
+@lru_cache
+def _parameters(kind: type[PreTrainedModel]) -> frozenset[str]:
+    return frozenset(inspect.signature(kind.forward).parameters)
 
-    def __exit__(self, *_: object) -> None:
-        if self._training:
-            self._model.train()
+
+@contextmanager
+def serving(model: PreTrainedModel, packed: bool) -> Iterator[None]:
+    """The model in evaluation mode, and attending by spans where it is `packed`, for a while: it
+    may be one that is being trained."""
+    training = model.training
+    if training:
+        model.eval()
+    try:
+        with attending(model) if packed else nullcontext():
+            yield
+    finally:
+        if training:
+            model.train()
 
 
 def as_prompt(

@@ -1,6 +1,7 @@
 """Many attempts at many tasks, in chunks that are written whole.
 
-A chunk's attempts run side by side and are graded; a chunk is one part on disk, written aside and
+A chunk's attempts run side by side and each is graded when it ends, while the others go on; a
+chunk is one part on disk, written aside and
 renamed, so a run that is killed goes on at the first chunk that is missing, and gives what it
 would have given: nothing inside a chunk depends on another chunk, for a policy starts each of them
 fresh (an engine's warm cache would show in the last bits).
@@ -12,9 +13,9 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
-from webfarer.grade.reward import format_ok, reward
+from webfarer.grade.reward import FORMAT_WEIGHT, format_ok, reward
+from webfarer.grade.sources import Grader, Judged
 from webfarer.policy.base import Attempt, Policy
 from webfarer.rollout.prompt import user_message
 from webfarer.rollout.react import Rolled, roll
@@ -25,15 +26,6 @@ from webfarer.tools.toolbox import Toolbox
 from webfarer.types import BadInput, FailureError, Segment, Task, Trajectory, Verdict, seed_for
 
 Progress = Callable[[int, int], None]
-
-
-class Grader(Protocol):
-    """Judges an answer; raises `FailureError` where it broke, and never guesses."""
-
-    @property
-    def name(self) -> str: ...
-
-    def grade(self, task: Task, answer: str | None) -> Verdict: ...
 
 
 @dataclass(frozen=True)
@@ -57,6 +49,7 @@ class Arena:
     """Where attempts take place: the tools over each world's web, the grader, the prompt.
 
     `count` gives a text's tokens; `seed` keys every attempt together with its task and member.
+    `format_weight` is the share of the reward that is for form; the rest is for the answer.
     """
 
     toolboxes: Mapping[str, Toolbox]
@@ -65,6 +58,7 @@ class Arena:
     max_turns: int
     count: Callable[[str], int]
     seed: int = 0
+    format_weight: float = FORMAT_WEIGHT
 
     async def attempt(self, policy: Policy, job: Job) -> Rolled:
         """One attempt, graded. Raises BadInput where the task's world is not here."""
@@ -78,10 +72,16 @@ class Arena:
         asked = user_message(job.task)
         attempt = Attempt(job.task, self.system, job.member, job.greedy, seed, asked)
         rolled = await roll(policy, toolbox, attempt, max_turns=self.max_turns, count=self.count)
-        return replace(rolled, trajectory=graded(rolled.trajectory, job.task, self.grader))
+        return replace(rolled, trajectory=await self.graded(rolled.trajectory, job.task))
+
+    async def graded(self, trajectory: Trajectory, task: Task) -> Trajectory:
+        """The trajectory as its grader judges it; see `graded`."""
+        return await graded(trajectory, task, self.grader, self.format_weight)
 
 
-def graded(trajectory: Trajectory, task: Task, grader: Grader) -> Trajectory:
+async def graded(
+    trajectory: Trajectory, task: Task, grader: Grader, format_weight: float = FORMAT_WEIGHT
+) -> Trajectory:
     """The trajectory with its verdict and reward; a failure gets neither.
 
     Where the grader broke, the verdict is `unjudged`: the attempt is whole and can be judged again.
@@ -89,12 +89,19 @@ def graded(trajectory: Trajectory, task: Task, grader: Grader) -> Trajectory:
     if trajectory.failure is not None:
         return trajectory
     try:
-        verdict = grader.grade(task, trajectory.answer)
+        judged = await grader.judge(task, trajectory)
     except FailureError as error:
-        verdict = Verdict(status="unjudged", reason=str(error), grader=grader.name)
+        judged = Judged(Verdict(status="unjudged", reason=str(error), grader=grader.name))
+    verdict = judged.verdict
     if verdict.status == "unjudged":
-        return trajectory.model_copy(update={"verdict": verdict})
-    points = reward(format_ok(trajectory), verdict)
+        return trajectory.model_copy(update={"verdict": verdict, "reward": None})
+    points = reward(
+        format_ok(trajectory),
+        verdict,
+        score=judged.score,
+        format_weight=format_weight,
+        answer_weight=1.0 - format_weight,
+    )
     return trajectory.model_copy(update={"verdict": verdict, "reward": points})
 
 
@@ -113,9 +120,9 @@ def collect(
 
     With `keep_tokens` a trainable policy's token ids go to shards beside the parts, and the
     trajectories point into them. With `retry_failures` the attempts in finished parts that failed
-    on our side are made again, with the seeds they had; all others stay as they are. `progress` is
-    told attempts done and attempts in all. Raises BadInput where `out` holds more parts than these
-    jobs make, or those of other jobs.
+    on our side are made again, with the seeds they had, and those that could not be judged are
+    judged again; all others stay as they are. `progress` is told attempts done and attempts in all.
+    Raises BadInput where `out` holds more parts than these jobs make, or those of other jobs.
     """
     parts = Parts(out)
     done = parts.done()
@@ -169,11 +176,27 @@ def _retry(
     made_of = [(one.task_id, one.member, one.greedy, one.policy) for one in before]
     if made_of != [(job.task.id, job.member, job.greedy, policy.name) for job in jobs]:
         raise BadInput(f"{parts.path(number)} holds attempts of another run: choose another folder")
+    judged = asyncio.run(_judged(arena, jobs, before))
     again = [job for job, one in zip(jobs, before, strict=True) if one.failure is not None]
     if not again:
+        if judged != before:
+            parts.write(number, judged)
         return
     rows = max((ref.row + 1 for one in before for ref in one.segments), default=0)
     old = Shard(shard) if shard and rows else None
     held = [old.segment(row) for row in range(rows)] if old else []
     made = iter(_made(policy, arena, again, shard, held))
-    parts.write(number, [one if one.failure is None else next(made) for one in before])
+    parts.write(number, [one if one.failure is None else next(made) for one in judged])
+
+
+async def _judged(
+    arena: Arena, jobs: Sequence[Job], made: Sequence[Trajectory]
+) -> list[Trajectory]:
+    """The trajectories; those that no one could judge are judged again, side by side."""
+
+    async def judged(one: Trajectory, task: Task) -> Trajectory:
+        unjudged = one.verdict is not None and one.verdict.status == "unjudged"
+        return await arena.graded(one, task) if unjudged else one
+
+    pairs = zip(made, jobs, strict=True)
+    return list(await asyncio.gather(*(judged(one, job.task) for one, job in pairs)))

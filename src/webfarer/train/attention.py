@@ -53,17 +53,25 @@ def choose_way(model: nn.Module) -> Way:
     return "apart"
 
 
-def logprobs(model: nn.Module, row: Packed, way: Way) -> Tensor:
-    """The log-probabilities of the row's trained tokens, float32, shape N.
+def logprobs(model: nn.Module, row: Packed, way: Way, temperature: float = 1.0) -> Tensor:
+    """The log-probabilities of the row's trained tokens, after temperature, float32, shape N.
 
     Logits are computed at the N places alone, where the model can (`logits_to_keep`): in a web
     agent's trajectory most tokens are observations.
     """
     if way == "apart" and len(row.bounds) > 2:
-        return torch.cat([logprobs(model, part, way) for part in _parts(row)])
+        return torch.cat([logprobs(model, part, way, temperature) for part in parts(row)])
     extra = {"cu_seq_lens_q": row.bounds} if way == "documents" else {}
     logits_NV = _logits(model, row, extra)
-    return -F.cross_entropy(logits_NV.float(), row.targets_N, reduction="none")
+    return chosen(logits_NV, row.targets_N, temperature)
+
+
+def chosen(logits_NV: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
+    """The log-probabilities of these tokens in the distribution after temperature, float32."""
+    logits_NV = logits_NV.float()
+    if temperature != 1.0:
+        logits_NV = logits_NV / temperature
+    return -F.cross_entropy(logits_NV, targets_N, reduction="none")
 
 
 def documents_attention(
@@ -113,7 +121,7 @@ def _logits(model: nn.Module, row: Packed, extra: dict[str, Any]) -> Tensor:
     return model(**arguments).logits[0, row.predict_N]
 
 
-def _parts(row: Packed) -> list[Packed]:
+def parts(row: Packed) -> list[Packed]:
     """Each document of a row that has something trained, as a row of its own."""
     parts = []
     for begin, end in pairwise(row.bounds):

@@ -1,4 +1,4 @@
-"""Checkpoints: weights, optimiser state and the step in one safetensors file, written whole.
+"""Checkpoints: trained weights, optimiser state and step in one safetensors file, written whole.
 
 Nothing in one can run code when it is read. There is no random state: the order of the data and
 every random choice are keyed by the step. A checkpoint carries the key of its run (settings, data,
@@ -15,19 +15,30 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from webfarer.store.atomic import replacing
+from webfarer.train.sharding import like, whole
 from webfarer.types import BadInput
 
 _FORMAT = "webfarer-checkpoint-1"
 
 
 def save_checkpoint(
-    path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, key: str
+    path: Path,
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    key: str,
+    writes: bool = True,
 ) -> None:
-    """Writes what is needed to go on after `step` steps. Raises WebfarerError on a full disk."""
-    tensors = {f"model.{name}": value.detach() for name, value in model.named_parameters()}
-    for name, parameter in model.named_parameters():
+    """Writes what is needed to go on after `step` steps. Raises WebfarerError on a full disk.
+
+    Of several processes all take part, for what is sharded is gathered, and one `writes`."""
+    names = _trained(model)
+    tensors = {f"model.{name}": whole(value.detach()) for name, value in names.items()}
+    for name, parameter in names.items():
         for part, value in optimizer.state.get(parameter, {}).items():
-            tensors[f"optimizer.{part}.{name}"] = torch.as_tensor(value)
+            tensors[f"optimizer.{part}.{name}"] = whole(torch.as_tensor(value))
+    if not writes:
+        return
     header = {"format": _FORMAT, "key": key, "step": str(step)}
     with replacing(path) as temporary:
         save_file({name: value.contiguous() for name, value in tensors.items()}, temporary, header)
@@ -55,6 +66,11 @@ def load_checkpoint(
     return step
 
 
+def _trained(model: nn.Module) -> dict[str, nn.Parameter]:
+    """Without those that are frozen, which the run's first weights have."""
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
+
+
 def _step(path: Path, header: dict[str, str], key: str) -> int:
     if header.get("format") != _FORMAT:
         raise BadInput(
@@ -71,13 +87,13 @@ def _step(path: Path, header: dict[str, str], key: str) -> int:
 def _restore(
     model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
 ) -> None:
-    names = {name: parameter for name, parameter in model.named_parameters()}
+    names = _trained(model)
     for name, parameter in names.items():
         with torch.no_grad():
-            parameter.copy_(tensors[f"model.{name}"])
+            parameter.copy_(like(parameter, tensors[f"model.{name}"]))
     for full, value in tensors.items():
         kind, _, rest = full.partition(".")
         if kind == "optimizer":
             part, _, name = rest.partition(".")
             parameter = names[name]
-            optimizer.state[parameter][part] = value.to(parameter.device)
+            optimizer.state[parameter][part] = like(parameter, value)

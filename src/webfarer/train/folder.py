@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 from tokenizers import Tokenizer
-from torch import nn
+from torch import Tensor, nn
 
 from webfarer.store import folder, sha256_file, write_json
+from webfarer.train.adapters import weights_of
 from webfarer.types import BadInput, Segment
 
 _RECORD = "training.json"
@@ -95,27 +96,30 @@ def save_model(
     key: str,
     settings: BaseModel,
     about: dict[str, Any],
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
     """Writes a complete Hugging Face folder: config, safetensors weights, the source's tokenizer.
 
-    The tokenizer's files are copied as they are, so that its hash stays the same.
+    The tokenizer's files are copied as they are, so that its hash stays the same. `weights` stand
+    in for the model's, where those are in several processes.
     """
     with folder(out) as building:
-        save_weights(model, building)
+        save_weights(model, building, weights)
         copy_tokenizer(source, building)
         record = {"key": key, "settings": settings.model_dump(mode="json"), **about}
         write_json(building / _RECORD, record)
 
 
-def save_weights(model: nn.Module, out: Path) -> None:
-    """Config and safetensors weights; transformers' own progress bar is kept off the screen."""
+def save_weights(model: nn.Module, out: Path, weights: Mapping[str, Tensor] | None = None) -> None:
+    """Config and safetensors weights, adapters merged into them (the model keeps them apart);
+    transformers' own progress bar is kept off the screen."""
     from transformers.utils import logging
 
     saver: Any = model
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        saver.save_pretrained(out)
+        saver.save_pretrained(out, state_dict=dict(weights or weights_of(model)))
     finally:
         if shown:
             logging.enable_progress_bar()

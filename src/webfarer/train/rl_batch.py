@@ -31,11 +31,27 @@ class Sampled:
         )
 
     @property
+    def tokens(self) -> int:
+        """Those of all its members, prompts and observations included."""
+        return sum(len(segment) for each in self.segments for segment in each)
+
+    @property
     def outcome(self) -> Outcome:
         """How the members that count did; a group with fewer than half of them left counts not."""
         valid = self.group.valid if self.group.usable else ()
         correct = sum(one.verdict is not None and one.verdict.status == "correct" for one in valid)
         return Outcome(correct, len(valid))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A step's groups, in task order; the `spare` ones that dynamic sampling made beyond the last
+    that it accepted; where in the order of tasks it ended, and what there is to say."""
+
+    sampled: Sequence[Sampled]
+    spare: Sequence[Sampled]
+    cursor: int
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,15 @@ from webfarer.types import BadInput, Record, RlSettings, Task, random_for
 
 
 class Seen(Record):
-    """One group of a finished step: how many of its members that count were correct, and how often
-    it counted. A line of groups.jsonl."""
+    """One group of a finished step: how many of its members that count were correct, how often it
+    counted, and the tokens of all of them. A line of groups.jsonl, and of prefilter.jsonl."""
 
     step: int
     task: str
     correct: int
     valid: int
     count: int
+    tokens: int = 0
 
     @property
     def partly(self) -> bool:

@@ -2,13 +2,16 @@
 
 With one mini-batch the old log-probabilities are the current ones, detached, at no cost; with more
 they are computed before the first and frozen. Normalisers are those of the whole mini-batch, known
-before its first micro-batch, so that sums add up to the loss whatever the micro-batches are.
+before its first micro-batch, so that sums add up to the loss whatever the micro-batches are
+(gradient accumulation), and a mini-batch that memory does not suffice for begins again with smaller
+ones (`train.memory`). The same holds of processes: each takes a share of a mini-batch's sequences,
+and gradients are summed over all of them (`train.processes`).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -21,14 +24,21 @@ from webfarer.algo import (
     surrogate,
     truncated_importance,
     value_loss,
+    warmup_cosine,
     weighted_sum,
 )
+from webfarer.train.memory import Lot, Room
 from webfarer.train.pack import Packed
+from webfarer.train.processes import Ranks, dealt
 from webfarer.train.rl_batch import StepBatch, micro_batches, mini_batches
-from webfarer.train.scorer import Scorer
+from webfarer.train.scored import Trained
+from webfarer.train.sharding import whole
 from webfarer.types import RlSettings, WebfarerError, random_for, seed_for
 
 _VALUE_CLIP, _VALUE_SHARE = 0.2, 0.5
+_SUMS = (
+    "trained", "loss", "grad_norm", "entropy", "kl", "held_low", "held_high", "gap", "steps",
+)  # fmt: skip
 
 
 @dataclass
@@ -48,6 +58,25 @@ class Update:
     note: str = ""
     steps: int = field(default=0, repr=False)
 
+    def add(self, other: Update) -> None:
+        """Adds another's sums; what is no sum is the greater one, or the later."""
+        self.gap_most = max(self.gap_most, other.gap_most)
+        self.note = "; ".join(note for note in (self.note, other.note) if note)
+        for name in _SUMS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def sum_over(self, ranks: Ranks) -> None:
+        """Makes what was summed over this process's tokens the sums over all."""
+        sums = ranks.sum(torch.tensor([getattr(self, name) for name in _SUMS], dtype=torch.double))
+        for name, total in zip(_SUMS, sums.tolist(), strict=True):
+            setattr(self, name, type(getattr(self, name))(total))
+
+    def agree(self, ranks: Ranks) -> None:
+        """Takes the greatest gap of any process and the notes of all."""
+        said = ranks.gathered((self.gap_most, self.note))
+        self.gap_most = max(gap for gap, _ in said)
+        self.note = "; ".join(dict.fromkeys(note for _, note in said if note))
+
     def numbers(self) -> dict[str, Any]:
         """The means: over trained tokens, and over optimiser steps for loss and gradient norm."""
         found = asdict(self)
@@ -61,22 +90,19 @@ class Update:
 
 
 class Updater:
-    """Model, optimiser and, for an algorithm with a critic, the value head."""
+    """The optimiser over what is trained, and the loss of a step, shared out over processes."""
 
     def __init__(
         self,
         settings: RlSettings,
         row: Algorithm,
-        scorer: Scorer,
-        reference: Scorer | None = None,
+        model: Trained,
+        ranks: Ranks,
     ) -> None:
-        self._settings, self._row = settings, row
-        self._scorer, self._reference = scorer, reference
-        self.model = scorer.model
-        self.device = next(self.model.parameters()).device
-        self.value = value_head(self.model) if row.critic else None
-        parts = {"policy": self.model, **({"value": self.value} if self.value else {})}
-        self.trained = nn.ModuleDict(parts)  # what a checkpoint has to hold
+        self._settings, self._row, self._ranks = settings, row, ranks
+        self._reference, self._sharded = model.reference, model.sharded
+        self.trained, self.device = model.scored, model.device
+        self._room = Room(settings.micro_tokens, shrinks=not model.sharded)
         self._parameters = [p for p in self.trained.parameters() if p.requires_grad]
         self.optimizer = torch.optim.AdamW(
             self._parameters, lr=settings.learning_rate, betas=settings.betas,
@@ -90,36 +116,43 @@ class Updater:
         settings, batch, done = self._settings, step_batch.batch, Update()
         lots = mini_batches(batch.group_B, settings.mini_batches, random_for("rl lots", seed, step))
         frozen = len(lots) > 1 or self._row.critic or self._reference is not None
-        constants = self._constants(step_batch) if frozen else {}
-        self.model.eval()  # what was sampled was sampled without dropout
+        constants = self._constants(step_batch, done) if frozen else {}
+        self.trained.eval()  # what was sampled was sampled without dropout
         for group in self.optimizer.param_groups:
             group["lr"] = done.lr = self._rate(step)
         for lot in lots:
             self._mini(step_batch, lot, constants, done)
+        done.agree(self._ranks)
         return done
 
     def _rate(self, step: int) -> float:
-        return self._settings.learning_rate * min(1.0, (step + 1) / max(1, self._settings.warmup))
+        settings, peak = self._settings, self._settings.learning_rate
+        warmup = min(settings.warmup, settings.steps)
+        return warmup_cosine(step, warmup, settings.steps, peak, peak * settings.floor)
 
     @torch.no_grad()
-    def _constants(self, data: StepBatch) -> dict[str, Tensor]:
+    def _constants(self, data: StepBatch, done: Update) -> dict[str, Tensor]:
         """What is computed once for the step: old log-probabilities, those of the reference,
         values; and from values the advantages and returns."""
         batch = data.batch
         found = {"old": torch.zeros_like(batch.engine_logprobs_BT)}
         if self._reference:
             found["reference"] = torch.zeros_like(found["old"])
-        if self.value is not None:
+        if self._row.critic:
             found["value"] = torch.zeros_like(found["old"])
-        for places in self._micro(data, range(len(data.segments))):
-            row = data.row(places).to(self.device)
-            logprobs_N, values_N = self._scores(row)
+
+        def score(places: Lot) -> None:
+            row = self._packed(data, places)
+            logprobs_N, values_N = self.trained(row)
             data.spread(logprobs_N.cpu(), places, found["old"])
             if self._reference:
                 data.spread(self._reference.logprobs(row).cpu(), places, found["reference"])
             if values_N is not None:
                 data.spread(values_N.cpu(), places, found["value"])
-        if self.value is not None:
+
+        done.note = self._micro(data, range(len(data.segments)), score, lambda: None)
+        found = {name: self._ranks.sum(shared_BT) for name, shared_BT in found.items()}
+        if self._row.critic:
             found["advantage"], returns_BT = self._row.advantage(
                 data.rewards_B, batch.group_B, batch.mask_BT, found["value"]
             )
@@ -127,18 +160,32 @@ class Updater:
             found["return"] = returns_BT
         return found
 
-    def _scores(self, row: Packed) -> tuple[Tensor, Tensor | None]:
-        bf16 = self._settings.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            if self.value is None:
-                return self._scorer.logprobs(row), None
-            hidden_NH = self._scorer.hidden(row)
-            logprobs_N = self._scorer.of_hidden(hidden_NH, row.targets_N)
-            return logprobs_N, self.value(hidden_NH.float())[:, 0]
+    def _packed(self, data: StepBatch, places: Lot) -> Packed:
+        """The sequences' row; for none the shortest one's, for a pass that counts for nothing."""
+        shortest = min(range(len(data.segments)), key=lambda place: len(data.segments[place]))
+        return data.row(places or [shortest]).to(self.device)
 
-    def _micro(self, data: StepBatch, places: Sequence[int]) -> list[list[int]]:
+    def _micro(
+        self,
+        data: StepBatch,
+        places: Sequence[int],
+        work: Callable[[Lot], None],
+        again: Callable[[], None],
+    ) -> str:
+        """Does `work` on micro-batches of this process's share that memory suffices for: see
+        `Room.fill`. Where weights are sharded, every pass takes all processes: those that have
+        fewer micro-batches do the rest of them on nothing."""
         lengths = [len(segment) for segment in data.segments]
-        return micro_batches(lengths, places, self._settings.micro_tokens)
+        shares = dealt(lengths, places, self._ranks.size)
+
+        def split(tokens: int) -> list[list[int]]:
+            if not self._sharded:
+                return micro_batches(lengths, shares[self._ranks.rank], tokens)
+            lots = [micro_batches(lengths, share, tokens) for share in shares]
+            mine, most = lots[self._ranks.rank], max(map(len, lots))
+            return mine + [[]] * (most - len(mine))
+
+        return self._room.fill(split, lengths, work, again)
 
     def _mini(
         self, data: StepBatch, lot: Sequence[int], constants: dict[str, Tensor], done: Update
@@ -151,30 +198,37 @@ class Updater:
             data.lengths_B[at], batch.weight_B[at], batch.group_B[at]
         )
         normaliser = float((weight_B[at] * data.lengths_B[at]).sum())
-        loss = 0.0
-        for places in self._micro(data, lot):
-            share = self._loss(data, places, weight_B, constants, done) / normaliser
+        mine = Update()
+
+        def learn(places: Lot) -> None:
+            share = self._loss(data, places, weight_B, constants, mine) / normaliser
             share.backward()
-            loss += float(share.detach())
-        norm = float(nn.utils.clip_grad_norm_(self._parameters, self._settings.clip))
-        if not (math.isfinite(loss) and math.isfinite(norm)):
+            mine.loss += float(share.detach())
+
+        def again() -> None:
+            nonlocal mine
+            mine = Update()
+            self.optimizer.zero_grad(set_to_none=True)
+
+        mine.note = self._micro(data, lot, learn, again)
+        self._ranks.sum_gradients(self._parameters)
+        mine.sum_over(self._ranks)
+        norm = float(whole(nn.utils.clip_grad_norm_(self._parameters, self._settings.clip)))
+        if not (math.isfinite(mine.loss) and math.isfinite(norm)):
             self.optimizer.zero_grad(set_to_none=True)
             raise WebfarerError(
-                f"loss {loss}, gradient norm {norm}: lower learning_rate (now "
-                f"{self._settings.learning_rate:g}) or use float32; the last checkpoint is kept"
+                f"loss {mine.loss}, gradient norm {norm}: train in another folder with a lower "
+                f"learning_rate (now {self._settings.learning_rate:g}) or in float32"
             )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
-        done.loss, done.grad_norm, done.steps = (
-            done.loss + loss,
-            done.grad_norm + norm,
-            done.steps + 1,
-        )
+        mine.grad_norm, mine.steps = norm, 1
+        done.add(mine)
 
     def _loss(
         self,
         data: StepBatch,
-        places: Sequence[int],
+        places: Lot,
         weight_B: Tensor,
         constants: dict[str, Tensor],
         done: Update,
@@ -184,7 +238,9 @@ class Updater:
         def picked(tensor_BT: Tensor) -> Tensor:
             return data.picked(tensor_BT, places)[None].to(self.device)
 
-        logprobs_N, values_N = self._scores(data.row(places).to(self.device))
+        logprobs_N, values_N = self.trained(self._packed(data, places))
+        if not places:
+            return 0.0 * (logprobs_N.sum() if values_N is None else (logprobs_N + values_N).sum())
         new_1N = logprobs_N[None]
         mask_1N = torch.ones_like(new_1N)
         engine_1N = picked(data.batch.engine_logprobs_BT)
@@ -216,12 +272,3 @@ class Updater:
         sizes = data.lengths_B[torch.tensor(places)]
         weight_1N = weight_B[torch.tensor(places)].repeat_interleave(sizes)[None].to(self.device)
         return weighted_sum(loss_1N * weight_1N, mask_1N, torch.ones(1, device=self.device))[0]
-
-
-def value_head(model: nn.Module) -> nn.Linear:
-    """A linear layer from hidden states to a value, 0 at first: a new critic expects nothing."""
-    config: Any = model.config
-    head = nn.Linear(config.get_text_config().hidden_size, 1)
-    nn.init.zeros_(head.weight)
-    nn.init.zeros_(head.bias)
-    return head.to(next(model.parameters()).device)

@@ -21,10 +21,13 @@ from torch import Tensor, nn
 from webfarer.algo import nll, warmup_cosine
 from webfarer.policy.model import load_model
 from webfarer.store import append_jsonl, key_of, read_jsonl, write_jsonl
-from webfarer.train.attention import Way, choose_way, logprobs
+from webfarer.train.adapters import Adapters, add_adapters
+from webfarer.train.attention import choose_way
 from webfarer.train.checkpoint import load_checkpoint, save_checkpoint
 from webfarer.train.folder import data_hash, finished, save_model, source_hash, tokenizer_hash
+from webfarer.train.memory import enable_checkpointing
 from webfarer.train.pack import Row, check_segments, collate, pack, too_long, trained_tokens
+from webfarer.train.scorer import Scorer
 from webfarer.types import BadInput, Record, Segment, SftSettings, WebfarerError, seed_for
 
 Progress = Callable[[int, int, float, float], None]
@@ -58,7 +61,8 @@ class _Run:
     plan: list[list[Row]]
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    way: Way
+    scorer: Scorer
+    adapters: Adapters | None
     device: torch.device
 
 
@@ -74,7 +78,8 @@ def fine_tune(
     """Trains the model of a folder or Hugging Face id and returns the folder of the new one.
 
     `out` gets `model/` (complete: config, weights, tokenizer), `metrics.jsonl` and, until it is
-    finished, `checkpoint.safetensors`. `valid` segments are never trained on: their loss goes to
+    finished, `checkpoint.safetensors`; with adapters also `adapter/`, in peft's format, and they
+    are merged in `model/`. `valid` segments are never trained on: their loss goes to
     the metrics. Run again with the same arguments it goes on where it was, or returns at once
     where it was finished. Segments longer than a row are left out: see `left_out`. Raises BadInput
     on data or a checkpoint that cannot be used, and WebfarerError where the loss is no longer a
@@ -101,6 +106,8 @@ def fine_tune(
             save_checkpoint(checkpoint, run.model, run.optimizer, step + 1, key)
     dropped = too_long([len(segment) for segment in segments], settings.length)
     about = {"steps": len(run.plan), "segments": len(segments), "too_long": dropped}
+    if run.adapters:
+        run.adapters.save(out / "adapter")
     save_model(run.model, source, out / "model", key, settings, about)
     checkpoint.unlink(missing_ok=True)
     return out / "model"
@@ -131,7 +138,10 @@ def _prepare(
 ) -> _Run:
     plan = plan_steps(settings, [len(segment) for segment in segments])
     model = load_model(source, "float32", device)
-    way = choose_way(model)
+    adapters = add_adapters(model, settings, settings.seed)
+    if settings.checkpointing:
+        enable_checkpointing(model)
+    scorer = Scorer(model, choose_way(model))
     model.train()
     return _Run(
         settings=settings,
@@ -140,7 +150,8 @@ def _prepare(
         plan=plan,
         model=model,
         optimizer=_adamw(settings, model),
-        way=way,
+        scorer=scorer,
+        adapters=adapters,
         device=next(model.parameters()).device,
     )
 
@@ -238,7 +249,7 @@ def _nll(run: _Run, row: Sequence[Segment]) -> Tensor:
     """The sum over a row's trained tokens, in nats."""
     packed = collate(row).to(run.device)
     with torch.autocast(run.device.type, torch.bfloat16, enabled=_bf16(run.settings)):
-        logprobs_1N = logprobs(run.model, packed, run.way)[None]
+        logprobs_1N = run.scorer.logprobs(packed)[None]
     total, _ = nll(logprobs_1N, torch.ones_like(logprobs_1N))
     return total
 

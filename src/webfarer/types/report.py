@@ -10,7 +10,7 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 from webfarer.types.base import Record
 from webfarer.types.errors import BadInput
 
-REPORT_VERSION = 1
+REPORT_VERSION = 2
 
 MANIFEST_KEYS = (
     "task_set",  # {"sha256": ..., "split": ...}: which questions
@@ -180,18 +180,32 @@ class TrainingPoint(Record):
     valid_loss: float | None = None
 
 
+class LearningPoint(Record):
+    """One step of reinforcement learning: the share of its attempts that were correct, at the
+    temperature it samples at; their entropy in nats a token, estimated; and, where it was taken
+    after the step, the greedy score on validation tasks. Step 0 has that alone."""
+
+    step: int
+    solved: Share | None = None
+    entropy: float | None = None
+    held_out: Share | None = None
+
+
 class Report(ScoreRecord):
     """What a run found and what it takes to find it again.
+
+    `comparisons` has each policy against every one before it.
 
     Everything but `seconds` is the same for the same inputs. Raises BadInput where the manifest
     does not say what a score stands on (`MANIFEST_KEYS`), or where there is no score.
     """
 
-    version: Literal[1] = REPORT_VERSION
+    version: Literal[2] = REPORT_VERSION
     policies: dict[str, Score]
-    comparison: Comparison | None = None
+    comparisons: tuple[Comparison, ...] = ()
     funnel: tuple[FunnelStage, ...] = ()
     training: tuple[TrainingPoint, ...] = ()
+    learning: tuple[LearningPoint, ...] = ()
     seconds: dict[str, float] = {}
     manifest: dict[str, JsonValue]
 

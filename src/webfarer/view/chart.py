@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from webfarer.types.report import Interval, TrainingPoint
+from webfarer.types.report import Interval, LearningPoint, TrainingPoint
 
 HEIGHT = 240  # of the line chart, pixels
 _ROW = 18  # of an interval plot, pixels a policy
+_AROUND = 4  # steps on either side that a smoothed share is the mean of
 _MOST_POINTS = 800  # more cannot be told apart on a page
 
 
@@ -115,6 +116,54 @@ def training(points: Sequence[TrainingPoint]) -> Markup:
     )  # fmt: skip
 
 
+def learning(points: Sequence[LearningPoint]) -> Markup:
+    """Shares of correct attempts over the steps of reinforcement learning, in percent: those made
+    in each step, thin, with their mean over the steps around it; and, dots on a line, the held-out
+    score. Empty where there is no step.
+
+    The axis begins at the round number below the lowest share.
+    """
+    solved = [(point.step, point.solved) for point in points if point.solved is not None]
+    held_out = [(point.step, point.held_out) for point in points if point.held_out is not None]
+    if not solved:
+        return Markup("")
+    shares = [share for _, share in (*solved, *held_out)]
+    y_ticks = ticks(100 * min(shares), 100 * max(shares))
+    left, right = min(points[0].step, 1), max(points[-1].step, 2)
+    frame = _Frame(left, right, y_ticks[-1] / 100, y_ticks[0] / 100)
+    x_ticks = [at for at in ticks(left, right) if left <= at <= right]
+    lines = [
+        frame.line("rate", solved),
+        frame.line("loss", _smoothed(solved)),
+        frame.line("valid", held_out),
+    ]
+    dots = [
+        Markup('<circle class="dot" cx="{:.2f}%" cy="{:.1f}" r="3.5"/>').format(
+            100 * frame.x(step), HEIGHT * frame.y(share)
+        )
+        for step, share in held_out
+    ]
+    first, last = _smoothed(solved)[0][1], _smoothed(solved)[-1][1]
+    return Markup(
+        '<svg class="curve" role="img" aria-label="share solved over steps, from {first:.0%} to '
+        '{last:.0%}" height="{height}">{axes}<svg viewBox="0 0 1000 1000" '
+        'preserveAspectRatio="none" width="100%" height="{height}">{lines}</svg>{dots}</svg>'
+    ).format(
+        first=first, last=last, height=HEIGHT,
+        axes=frame.axes(x_ticks, [at / 100 for at in y_ticks], "{:.0%}"),
+        lines=Markup("").join(lines), dots=Markup("").join(dots),
+    )  # fmt: skip
+
+
+def _smoothed(places: Sequence[tuple[int, float]]) -> list[tuple[int, float]]:
+    """The mean of the `_AROUND` places before and after each, where there are so many."""
+    found = []
+    for at, (step, _) in enumerate(places):
+        around = [share for _, share in places[max(0, at - _AROUND) : at + _AROUND + 1]]
+        found.append((step, sum(around) / len(around)))
+    return found
+
+
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
 
@@ -127,33 +176,38 @@ def _thin(points: Sequence[TrainingPoint]) -> list[TrainingPoint]:
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """Where a step and a loss are drawn: x in percent, y in pixels, lines in thousandths."""
+    """Where a step and a value are drawn: x and y as shares of the frame, y from its top."""
 
     left: float
     right: float
     top: float
+    bottom: float = 0.0
 
     def x(self, step: float) -> float:
         return (step - self.left) / (self.right - self.left)
+
+    def y(self, value: float) -> float:
+        return (self.top - value) / (self.top - self.bottom)
 
     def line(self, name: str, places: Sequence[tuple[float, float | None]]) -> Markup:
         if not places:
             return Markup("")
         drawn = " ".join(
-            f"{1000 * self.x(step):.1f},{1000 * (1 - (value or 0.0) / self.top):.1f}"
-            for step, value in places
+            f"{1000 * self.x(step):.1f},{1000 * self.y(value or 0.0):.1f}" for step, value in places
         )
         return Markup('<polyline class="{}" points="{}"/>').format(name, drawn)
 
-    def axes(self, x_ticks: Sequence[float], y_ticks: Sequence[float]) -> Markup:
+    def axes(
+        self, x_ticks: Sequence[float], y_ticks: Sequence[float], form: str = "{:g}"
+    ) -> Markup:
         parts = []
         for value in y_ticks:
-            y = HEIGHT * (1 - value / self.top)
+            y = HEIGHT * self.y(value)
             parts.append(
                 Markup(
                     '<line class="grid" x1="0" x2="100%" y1="{0:.1f}" y2="{0:.1f}"/>'
-                    '<text x="0" dx="-8" y="{0:.1f}" dy="0.34em" text-anchor="end">{1:g}</text>'
-                ).format(y, value)
+                    '<text x="0" dx="-8" y="{0:.1f}" dy="0.34em" text-anchor="end">{1}</text>'
+                ).format(y, form.format(value))
             )
         for step in x_ticks:
             parts.append(
@@ -165,7 +219,7 @@ class _Frame:
 
     def end(self, last: TrainingPoint) -> Markup:
         """A dot on the last loss, and its value above it."""
-        y = HEIGHT * (1 - last.loss / self.top)
+        y = HEIGHT * self.y(last.loss)
         return Markup(
             '<g class="end"><circle cx="{x:.2f}%" cy="{y:.1f}" r="4"/><text x="{x:.2f}%" '
             'y="{y:.1f}" dx="8" dy="0.34em">{loss:.3f}</text></g>'

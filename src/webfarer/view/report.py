@@ -21,7 +21,15 @@ from markupsafe import Markup
 
 from webfarer.evals.report import percent, span
 from webfarer.types import ImagePart, Task, Trajectory
-from webfarer.types.report import Interval, Rates, Report, Score, Tokens
+from webfarer.types.report import (
+    Comparison,
+    Difference,
+    Interval,
+    Rates,
+    Report,
+    Score,
+    Tokens,
+)
 from webfarer.view import chart
 
 # Filters attempts by policy and verdict; without it all are shown.
@@ -32,7 +40,7 @@ if (form) {
   form.addEventListener('change', () => {
     const { policy, verdict } = Object.fromEntries(new FormData(form));
     let shown = 0;
-    for (const one of document.querySelectorAll('details.attempt')) {
+    for (const one of document.querySelectorAll('#attempts details.attempt')) {
       one.hidden = (policy && one.dataset.policy !== policy)
         || (verdict && one.dataset.verdict !== verdict);
       shown += !one.hidden;
@@ -48,10 +56,15 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _MEASURES = ("greedy", "pass_at_1", "pass_at_k", "cons_at_k", "consistency")
 
 
-def render(report: Report, samples: Sequence[tuple[Task, Trajectory]] = ()) -> str:
+def render(
+    report: Report,
+    samples: Sequence[tuple[Task, Trajectory]] = (),
+    change: Sequence[tuple[Task, Trajectory]] = (),
+) -> str:
     """The page as text, to be written as UTF-8; the same for the same report and samples.
 
-    `samples` are shown in the order given, each to be read turn by turn. Characters that a page
+    `samples` are shown in the order given, each to be read turn by turn; `change` is one task's
+    attempts before and after reinforcement learning. Characters that a page
     cannot carry (control characters, lone surrogates) become U+FFFD.
     """
     digest = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
@@ -65,7 +78,10 @@ def render(report: Report, samples: Sequence[tuple[Task, Trajectory]] = ()) -> s
         plots=_plots(report),
         axis=chart.percent_axis(),
         groups=_groups(report),
+        differences=_differences(report),
         curve=chart.training(report.training),
+        learning=chart.learning(report.learning),
+        change=_samples(change, report),
         behaviour=_behaviour(list(report.policies.values())),
         samples=_samples(samples, report),
         total=sum(report.seconds.values()),
@@ -83,7 +99,7 @@ def _template() -> Template:
     )
     environment.filters |= {
         "percent": percent, "span": span, "clock": clock, "picture": _picture,
-        "pretty": _pretty, "compact": _compact,
+        "pretty": _pretty, "compact": _compact, "points": points,
     }  # fmt: skip
     source = files("webfarer.view").joinpath("report.html.j2").read_text(encoding="utf-8")
     return environment.from_string(source)
@@ -145,9 +161,15 @@ def _sentence(score: Score) -> str:
 
 
 def _gain(report: Report) -> str:
-    both = report.comparison
-    difference = both and (both.greedy or both.pass_at_1)
-    if not both or not difference:
+    """The policy reported last against each before it, the latest of them first."""
+    last = list(report.policies)[-1]
+    mine = [both for both in report.comparisons if both.policy == last]
+    return " ".join(filter(None, map(_gained, reversed(mine))))
+
+
+def _gained(both: Comparison) -> str:
+    difference = both.greedy or both.pass_at_1
+    if not difference:
         return ""
     low, high = difference.interval
     sure = "the interval excludes zero"
@@ -157,6 +179,16 @@ def _gain(report: Report) -> str:
         f"Paired by task, {both.policy} less {both.baseline} is {points(difference.value)} points "
         f"({points(low)} to {points(high)}): {sure}."
     )
+
+
+def _differences(report: Report) -> list[tuple[str, str, Difference]]:
+    """(policies, measure, difference) of every comparison."""
+    return [
+        (f"{both.policy} less {both.baseline}", measure, difference)
+        for both in report.comparisons
+        for measure, difference in (("greedy", both.greedy), ("pass@1", both.pass_at_1))
+        if difference
+    ]
 
 
 def points(share: float) -> str:

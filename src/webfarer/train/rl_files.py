@@ -1,0 +1,129 @@
+"""The files of a reinforcement-learning run: the first of its processes writes and reads them, and
+tells the others what it read. Weights alone are read by each: all must see the folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from webfarer.store import append_jsonl, read_jsonl, write_json, write_jsonl
+from webfarer.train.adapters import weights_of
+from webfarer.train.checkpoint import load_checkpoint, save_checkpoint
+from webfarer.train.folder import finished, save_model
+from webfarer.train.processes import Ranks
+from webfarer.train.rl_batch import Sampled
+from webfarer.train.rl_update import Updater
+from webfarer.train.scored import Trained
+from webfarer.types import BadInput, Record, RlSettings
+
+Line = TypeVar("Line", bound=Record)
+_CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
+
+
+class RunFiles:
+    """One run's folder; `key` tells the run from any other. All processes call every method."""
+
+    def __init__(self, out: Path, key: str, ranks: Ranks) -> None:
+        self.model = out / "model"
+        self._out, self._key, self._ranks = out, key, ranks
+
+    def finished(self) -> bool:
+        """Whether the run's model is there. Raises BadInput where it is another's."""
+        return self._ranks.told(lambda: finished(self.model, self._key))
+
+    def claim(self) -> None:
+        """Puts the run's key into its folder before anything else is: what another run left there
+        before its first checkpoint must not be taken for this one's."""
+        path = self._out / "run.json"
+        self._ranks.told(lambda: _claim(path, self._key))
+        seen = path.exists()
+        if not all(self._ranks.gathered(seen)):
+            raise BadInput(f"not all processes see {self._out}: choose a folder that all share")
+
+    def append(self, name: str, lines: Sequence[BaseModel]) -> None:
+        """Adds lines to a file of the folder."""
+        if self._ranks.first:
+            append_jsonl(self._out / name, lines)
+
+    def kept(self, name: str, model: type[Line], done: int) -> list[Line]:
+        """A file's lines of the first `done` steps, those of later ones being dropped: they are
+        taken again."""
+        return self._ranks.told(lambda: _kept(self._out / name, model, done))
+
+    def show(self, step: int, sampled: Sequence[Sampled]) -> None:
+        """Writes a step's attempts down whole, for people to read."""
+        if self._ranks.first:
+            shown = [member for one in sampled for member in one.group.members]
+            write_jsonl(self._out / "shown" / f"step-{step:05d}.jsonl", shown)
+
+    def save(self, updater: Updater, step: int) -> None:
+        """Keeps what is needed to go on after so many steps."""
+        self._save(_CHECKPOINT, updater, step, self._key)
+
+    def save_best(self, updater: Updater, step: int) -> None:
+        """Keeps the weights that scored best so far."""
+        self._save(_BEST, updater, step, "")
+
+    def load(self, updater: Updater) -> int:
+        """Puts back what was kept; returns the steps done."""
+        done = load_checkpoint(
+            self._out / _CHECKPOINT, updater.trained, updater.optimizer, self._key
+        )
+        if len(set(self._ranks.gathered(done))) > 1:
+            raise BadInput(f"processes see another checkpoint in {self._out}: share one folder")
+        return done
+
+    def finish(
+        self,
+        updater: Updater,
+        model: Trained,
+        source: Path | str,
+        settings: RlSettings,
+        best_step: int,
+    ) -> Path:
+        """Writes the best weights as a model folder (the last, where no step is the best); then the
+        checkpoints are no longer needed."""
+        if best_step >= 0:
+            load_checkpoint(self._out / _BEST, updater.trained, updater.optimizer, "")
+        about = {
+            "steps": settings.steps,
+            "weights_of_step": best_step if best_step >= 0 else settings.steps,
+        }
+        policy = model.scored.policy
+        if model.adapters:
+            model.adapters.save(self._out / "adapter", self._ranks.first)
+        weights = weights_of(policy)
+
+        def write() -> None:
+            save_model(policy, source, self.model, self._key, settings, about, weights)
+            for name in (_CHECKPOINT, _BEST):
+                (self._out / name).unlink(missing_ok=True)
+
+        self._ranks.told(write)
+        return self.model
+
+    def _save(self, name: str, updater: Updater, step: int, key: str) -> None:
+        path, first = self._out / name, self._ranks.first
+        save_checkpoint(path, updater.trained, updater.optimizer, step, key, writes=first)
+
+
+def _claim(path: Path, key: str) -> None:
+    if not path.exists():
+        write_json(path, {"key": key})
+    elif json.loads(path.read_text(encoding="utf-8")) != {"key": key}:
+        raise BadInput(
+            f"{path.parent} holds another run (settings, tasks, tools or first weights differ): "
+            "choose another folder, or remove it"
+        )
+
+
+def _kept(path: Path, model: type[Any], done: int) -> list[Any]:
+    if not path.exists():
+        return []
+    kept = [line for line in read_jsonl(path, model, lambda _: None) if line.step <= done]
+    write_jsonl(path, kept)
+    return kept
