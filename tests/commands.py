@@ -12,6 +12,7 @@ from webfarer.__main__ import main
 
 TINY = """
 name = "tiny"
+workers = 1
 [worlds]
 size = 60
 train = 1

@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from commands import Webfarer
 from webfarer.graph.files import load, save
 from webfarer.graph.worlds.world import build_world
+from webfarer.policy import source
 from webfarer.policy.chat import ChatRenderer, load_renderer
 from webfarer.rollout.world import World
 from webfarer.store.jsonl import write_jsonl
@@ -87,3 +89,11 @@ def tiny_model(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory)
     save_weights(new_model(shape, load_tokenizer(tokenizer_folder), 0), folder)
     copy_tokenizer(tokenizer_folder, folder)
     return folder
+
+
+@pytest.fixture
+def webfarer(monkeypatch, capfd, tokenizer_folder) -> Webfarer:
+    """The command line, with a tokenizer folder in place of the packaged base model."""
+    monkeypatch.setattr(source, "base_model", lambda: tokenizer_folder)
+    monkeypatch.setenv("COLUMNS", "200")
+    return Webfarer(monkeypatch, capfd)

@@ -17,12 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from commands import TINY, Webfarer
+from commands import TINY
 from webfarer.cli.app import app
 from webfarer.cli.options import levels
 from webfarer.curate.training_set import read_training_set
 from webfarer.evals.report import read
-from webfarer.policy import source
 from webfarer.recipes import load_recipe
 from webfarer.rollout.world import host_of
 from webfarer.store.jsonl import read_jsonl
@@ -36,14 +35,6 @@ VERBS = [
     ("graph", "import"), ("graph", "show"), ("graph", "walk"),
     ("graph", "sample"), ("graph", "expand"),
 ]  # fmt: skip
-
-
-@pytest.fixture
-def webfarer(monkeypatch, capfd, tokenizer_folder) -> Webfarer:
-    """The command line, with a tokenizer folder in place of the packaged base model."""
-    monkeypatch.setattr(source, "base_model", lambda: tokenizer_folder)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Webfarer(monkeypatch, capfd)
 
 
 @pytest.fixture(scope="module")

@@ -9,10 +9,8 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch")
 
-from commands import Webfarer
 from webfarer.cli.progress import Teller
 from webfarer.cli.rl_live import Live
-from webfarer.policy import source
 from webfarer.store.jsonl import write_jsonl
 from webfarer.train import rl_board
 from webfarer.train.rl_board import Board
@@ -22,13 +20,6 @@ from webfarer.types import BadInput
 FEW = ("--set", "rl.tasks=2", "--set", "rl.group=2", "--set", "rl.eval_every=1",
        "--set", "rollout.max_turns=2", "--set", "rollout.turn_tokens=8",
        "--set", "rollout.context=1024", "--set", "rl.show_every=1")  # fmt: skip
-
-
-@pytest.fixture
-def webfarer(monkeypatch, capfd, tokenizer_folder) -> Webfarer:
-    monkeypatch.setattr(source, "base_model", lambda: tokenizer_folder)
-    monkeypatch.setenv("COLUMNS", "200")
-    return Webfarer(monkeypatch, capfd)
 
 
 @pytest.fixture

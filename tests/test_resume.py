@@ -207,6 +207,9 @@ def page(out: Path) -> str:
     return text
 
 
+_TOOK = re.compile(rb'"(seconds|(tool|model|queue|rollout|update)_s|cached_tokens)":[-+.e0-9]+')
+
+
 def files(out: Path) -> dict[str, bytes]:
     """What every stage wrote, but for what something took: seconds, and what an engine that had
     answered before still held in its cache."""
@@ -215,9 +218,7 @@ def files(out: Path) -> dict[str, bytes]:
         if path.is_file() and path.parent != out:
             data = path.read_bytes()
             if path.suffix == ".jsonl":
-                data = re.sub(
-                    rb'"(seconds|(tool|model|queue|rollout|update)_s|cached_tokens)":[-+.e0-9]+', b"", data
-                )
+                data = _TOOK.sub(b"", data)
             found[str(path.relative_to(out))] = data
     return found
 

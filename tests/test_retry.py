@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from commands import Webfarer
-from webfarer.policy import source
 from webfarer.policy.expert import Expert
 from webfarer.types import FailureError
-
-
-@pytest.fixture
-def webfarer(monkeypatch, capfd, tokenizer_folder) -> Webfarer:
-    monkeypatch.setattr(source, "base_model", lambda: tokenizer_folder)
-    return Webfarer(monkeypatch, capfd)
 
 
 @pytest.fixture

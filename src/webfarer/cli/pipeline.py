@@ -8,47 +8,38 @@ again with the same command and comes to the same report but for its timings.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from webfarer import __version__
-from webfarer.cli.agents import arena, local_policy, trainee
 from webfarer.cli.graders import graded_by
 from webfarer.cli.manifest import (
     Scored,
     claim,
     folder_key,
-    keep_engine,
     kept_engine,
     score_manifest,
 )
 from webfarer.cli.progress import Teller, tell_toolless
+from webfarer.cli.run_folder import SCRIPTED, RunFolder, fine_tune_too, make_share, reinforce_too
 from webfarer.cli.run_report import change, funnel_stages, learning, samples, training
-from webfarer.cli.run_worlds import SPLITS, graphs, language
-from webfarer.cli.train import shown, tell_left_out
-from webfarer.curate.funnel import funnel
-from webfarer.curate.tokens import segments_of
-from webfarer.curate.training_set import make_training_set, read_training_set
+from webfarer.cli.run_worlds import SPLITS, graphs
+from webfarer.cli.train import tell_left_out
+from webfarer.cli.workers import alongside, side_by_side, threads_shared, workers_for
+from webfarer.curate.training_set import make_training_set
 from webfarer.evals.report import build_report, write
 from webfarer.grade.rules import equivalent
-from webfarer.graph.files import load, save
-from webfarer.graph.split import EntitySplit, fact_split, split_entities
-from webfarer.policy.base import Policy
-from webfarer.policy.chat import ChatRenderer, load_renderer
-from webfarer.policy.expert import Expert
+from webfarer.graph.files import save
 from webfarer.policy.source import model_folder
-from webfarer.rollout.collect import Arena, Job, collect, jobs_for
-from webfarer.rollout.world import World, by_name
 from webfarer.store.atomic import write_text
-from webfarer.store.jsonl import read_jsonl, write_jsonl
+from webfarer.store.jsonl import write_jsonl
 from webfarer.store.manifest import key_of, read_manifest, sha256_file, stage
 from webfarer.store.parts import Parts
-from webfarer.store.shards import Shards
-from webfarer.synth.tasks import Source, make_tasks
-from webfarer.types import BadInput, Recipe, Segment, Split, Task, Trajectory
+from webfarer.synth.tasks import make_tasks
+from webfarer.types import BadInput, Recipe, SftSettings, Split, Task, Trajectory
 from webfarer.types.report import FunnelStage, Report
 
 Shown = Sequence[tuple[Task, Trajectory]]
@@ -60,27 +51,27 @@ class Run:
     other files."""
 
     def __init__(self, recipe: Recipe, folder: Path, teller: Teller, render: Render) -> None:
-        self.recipe, self.folder, self.teller, self._render = recipe, folder, teller, render
-        self._keys: dict[str, str] = {}
+        self.recipe, self.folder, self.teller, self._write_page = recipe, folder, teller, render
+        self.data, self._keys = RunFolder(recipe, folder), dict[str, str]()
         claim(folder, recipe.model_dump(mode="json"))
 
     def all(self) -> Report:
         """Every stage that is not done, in order; then the report."""
-        self._renderer.count("")  # a model that cannot be used is told before anything is made
+        self.data.renderer.count("")  # a model that cannot be used is told before anything is made
         self.worlds()
         self.tasks()
         self.expert()
         self.valid()
         self.curated()
-        self.evaluate("base", model_folder(self.recipe.model))
+        self.evaluate("base")
         self.sft()
-        self.evaluate("sft", self.folder / "sft" / "model")
+        self.evaluate("sft")
         if self.recipe.rl.steps:
             self.rl()
             if self.recipe.further:
                 self.further()
-                self.evaluate("further", self.folder / "further" / "model")
-            self.evaluate("rl", self.folder / "rl" / "model")
+                self.evaluate("further")
+            self.evaluate("rl")
         return self.report()
 
     @property
@@ -106,42 +97,28 @@ class Run:
                     update(number, total)
 
         self._stage("worlds", key, work)
-        facts = sum(len(world.graph.facts) for world in self._worlds.values())
-        self.teller.say(f"{len(self._worlds)} worlds, {facts:,} facts")
-
-    @cached_property
-    def _worlds(self) -> dict[str, World]:
-        """The worlds of the run by folder name, which is the split, a dash and the world's name."""
-        folders = sorted(path for path in (self.folder / "worlds").iterdir() if path.is_dir())
-        spoken = language(self.recipe)
-        loaded = (load(path, path.name.partition("-")[2], spoken) for path in folders)
-        return {path.name: World(graph) for path, graph in zip(folders, loaded, strict=True)}
+        facts = sum(len(world.graph.facts) for world in self.data.worlds.values())
+        self.teller.say(f"{len(self.data.worlds)} worlds, {facts:,} facts")
 
     def tasks(self) -> None:
         key = self._key("tasks", self.recipe.tasks, self._keys["worlds"])
         self._stage("tasks", key, self._make_tasks)
-        counts = ", ".join(f"{len(self._tasks(split)):,} {split}" for split in SPLITS)
-        example = next(iter(self._tasks("test").values()))
+        counts = ", ".join(f"{len(self.data.tasks(split)):,} {split}" for split in SPLITS)
+        example = next(iter(self.data.tasks("test").values()))
         self.teller.say(f"tasks: {counts}. One of them: {example.question}")
 
     def _make_tasks(self, out: Path) -> None:
-        split = self._split
-        with self.teller.bar("tasks", len(self._worlds)) as update:
+        run = self.data
+        with self.teller.bar("tasks", len(run.worlds)) as update:
             made: dict[Split, list[Task]] = {name: [] for name in SPLITS}
-            for number, (folder, world) in enumerate(self._worlds.items(), 1):
+            for number, (folder, world) in enumerate(self.data.worlds.items(), 1):
                 name: Split = folder.partition("-")[0]  # pyright: ignore[reportAssignmentType]
-                source = Source(
-                    world.graph,
-                    world.url_of,
-                    keep=lambda fact, name=name: split is None or fact_split(fact, split) == name,
-                    english_names=self.recipe.graph.english_names,
-                )
                 wanted = getattr(self.recipe.tasks, name)
                 made[name] += make_tasks(
-                    source, seed=self.recipe.seed, split=name, per_level=wanted,
+                    run.source(world, name), seed=self.recipe.seed, split=name, per_level=wanted,
                     recipe=self.recipe.name,
                 )  # fmt: skip
-                update(number, len(self._worlds))
+                update(number, len(run.worlds))
         for name in ("train", "test"):
             if not made[name]:
                 raise BadInput(
@@ -151,79 +128,52 @@ class Run:
         for name, tasks in made.items():
             write_jsonl(out / f"{name}.jsonl", tasks)
 
-    @cached_property
-    def _split(self) -> EntitySplit | None:
-        """The split of an imported graph's entities; None for procedural worlds."""
-        graph = self.recipe.graph
-        if graph.folder is None:
-            return None
-        whole = load(Path(graph.folder))
-        return split_entities(whole, self.recipe.seed, valid=graph.valid, test=graph.test)
-
-    def _tasks(self, split: Split) -> dict[str, Task]:
-        return {task.id: task for task in read_jsonl(self.folder / f"tasks/{split}.jsonl", Task)}
-
     # Trajectories
-
-    def _arena(self, split: Split) -> Arena:
-        worlds = by_name(
-            world.graph for name, world in self._worlds.items() if name.startswith(split)
-        )
-        recipe = self.recipe
-        return arena(
-            worlds, self._renderer.count, recipe.tools, recipe.rollout, recipe.seed, recipe.grade
-        )
-
-    @cached_property
-    def _renderer(self) -> ChatRenderer:
-        return load_renderer(model_folder(self.recipe.model), self.recipe.family)
 
     def expert(self) -> None:
         recipe = self.recipe
         key = self._key(
             "expert", recipe.expert, recipe.tools, recipe.rollout.prompt, recipe.rollout.max_turns,
-            self._renderer.tokenizer_sha256, self._keys["tasks"], *graded_by(recipe.grade).values(),
+            self.data.renderer.tokenizer_sha256, self._keys["tasks"],
+            *graded_by(recipe.grade).values(),
         )  # fmt: skip
 
-        def work(out: Path) -> None:
-            policy = self._expert("train", recipe.expert.fault_rate)
-            tasks = self._tasks("train").values()
-            jobs = jobs_for(tasks, samples=recipe.expert.attempts, greedy=False)
-            self._collect("expert", policy, self._arena("train"), jobs, out)
-
-        self._stage("expert", key, work)
+        self._stage("expert", key, lambda _: self._collect("expert", "expert"))
 
     def valid(self) -> None:
         """The expert, without faults, at the validation tasks: what the validation loss is of."""
         recipe = self.recipe
         key = self._key(
             "valid", recipe.seed, recipe.tools, recipe.rollout.prompt, recipe.rollout.max_turns,
-            self._renderer.tokenizer_sha256, self._keys["tasks"], *graded_by(recipe.grade).values(),
+            self.data.renderer.tokenizer_sha256, self._keys["tasks"],
+            *graded_by(recipe.grade).values(),
         )  # fmt: skip
 
-        def work(out: Path) -> None:
-            jobs = jobs_for(self._tasks("valid").values(), samples=1, greedy=False)
-            if jobs:
-                policy = self._expert("valid")
-                self._collect("expert, valid", policy, self._arena("valid"), jobs, out)
+        self._stage("valid", key, lambda _: self._collect("valid", "expert, valid"))
 
-        self._stage("valid", key, work)
+    def _collect(self, stage: str, title: str) -> None:
+        """A stage's attempts, made by several processes where that pays; what they leave undone,
+        where one of them fails, is done here."""
+        parts, total = Parts(self.folder / stage), len(self.data.jobs(stage))
+        chunk = self.recipe.rollout.chunk
+        left = len(parts.missing(math.ceil(total / chunk)))
+        if not total:
+            return
+        count = workers_for(self.recipe.workers, left, local=stage in SCRIPTED)
+        with self.teller.bar(title, total) as update, threads_shared(count):
 
-    def _expert(self, split: Split, fault_rate: float = 0.0) -> Expert:
-        worlds = [world for name, world in self._worlds.items() if name.startswith(split)]
-        return Expert({world.graph.name: world.atlas for world in worlds}, fault_rate)
+            def watch() -> None:
+                update(min(len(parts.done()) * chunk, total), total)
 
-    def _collect(
-        self, name: str, policy: Policy, arena: Arena, jobs: Sequence[Job], out: Path
-    ) -> None:
-        with self.teller.bar(name, len(jobs)) as update:
-            collect(policy, arena, jobs, out, chunk=self.recipe.rollout.chunk, progress=update)
+            if count > 1:
+                side_by_side(count, make_share, (self.recipe, self.folder, stage), watch)
+            self.data.attempts(stage, update=update)
 
     # The training set
 
     def curated(self) -> None:
         key = self._key(
-            "curated", self.recipe.funnel, self._renderer.family.name, self._keys["expert"]
+            "curated", self.recipe.funnel, self.data.renderer.family.name, self._keys["expert"]
         )
         self._stage("curated", key, self._curate)
         counts = json.loads((self.folder / "curated/funnel.json").read_text())
@@ -235,67 +185,45 @@ class Run:
     def _curate(self, out: Path) -> None:
         trajectories = Parts(self.folder / "expert").read(Trajectory)
         make_training_set(
-            trajectories, self._tasks("train"), self._renderer, self.recipe.funnel, out,
+            trajectories, self.data.tasks("train"), self.data.renderer, self.recipe.funnel, out,
             self.folder / "expert",
         )  # fmt: skip
 
     # Training and evaluation
 
     def sft(self) -> None:
-        from webfarer.train.sft import fine_tune
+        source = folder_key(model_folder(self.recipe.model))
+        above = (source, self._keys["curated"], self._keys["valid"])
+        self._fine_tune("sft", self.recipe.sft, *above)
+        tell_left_out(self.folder / "sft" / "model", self.recipe.sft.length, self.teller)
 
-        source = model_folder(self.recipe.model)
-        key = self._key(
-            "sft", self.recipe.sft, folder_key(source), self._keys["curated"], self._keys["valid"]
-        )
+    def _fine_tune(self, name: str, settings: SftSettings, *above: str) -> None:
+        key = self._key(name, settings, *above)
 
         def work(out: Path) -> None:
             if not (out / "metrics.jsonl").exists():  # the report needs them: train anew
                 shutil.rmtree(out / "model", ignore_errors=True)
-            segments, valid = read_training_set(self.folder / "curated"), self._valid_segments()
-            with self.teller.bar("fine-tuning") as update:
-                fine_tune(self.recipe.sft, source, segments, out, shown(update), valid=valid)
+            count = workers_for(self.recipe.workers, settings.rows, local=False)
+            given = (self.recipe, self.folder, name, settings)
+            with alongside(count, fine_tune_too, given) as ranks:
+                self.data.fine_tune(name, settings, ranks, self.teller)
 
-        self._stage("sft", key, work)
-        tell_left_out(self.folder / "sft" / "model", self.recipe.sft.length, self.teller)
-
-    def _valid_segments(self) -> list[Segment]:
-        """The validation trajectories that the funnel would keep, as token ids."""
-        renderer, folder = self._renderer, self.folder / "valid"
-        kept = funnel(Parts(folder).read(Trajectory), self._tasks("valid"), self.recipe.funnel).kept
-        shards = Shards(folder)
-        return [
-            segment
-            for one in kept
-            for segment in segments_of(one, renderer, shards, compact=renderer.family.compact)
-        ]
+        self._stage(name, key, work)
 
     def further(self) -> None:
         """More fine-tuning, for as long as reinforcement learning took: what it is held against.
 
         The same trajectories, from the weights of the cold start, at its learning rate.
         """
-        from webfarer.train.sft import fine_tune
-
         manifest = read_manifest(self.folder)
         assert manifest is not None
         spent = {name: manifest.stages[name].seconds for name in ("sft", "rl")}
         begun = len(training(self.folder / "sft" / "metrics.jsonl"))
         steps = max(1, round(begun * spent["rl"] / spent["sft"]))
         settings = self.recipe.sft.model_copy(update={"steps": steps, "valid_checks": 0})
-        key = self._key("further", settings, self._keys["sft"])
-
-        def work(out: Path) -> None:
-            segments = read_training_set(self.folder / "curated")
-            with self.teller.bar("fine-tuning on") as update:
-                fine_tune(settings, self.folder / "sft" / "model", segments, out, shown(update))
-
-        self._stage("further", key, work)
+        self._fine_tune("further", settings, self._keys["sft"])
 
     def rl(self) -> None:
-        from webfarer.cli.rl_live import Live
-        from webfarer.train.rl import reinforce
-
         recipe = self.recipe
         apart = recipe.rl.model_dump(mode="json", exclude={"checkpoint_every", "show_every"})
         key = self._key(
@@ -307,57 +235,27 @@ class Run:
             if not (out / "metrics.jsonl").exists():  # the report needs them: train anew
                 shutil.rmtree(out)
                 out.mkdir()
-            source = self.folder / "sft" / "model"
-            valid = list(self._tasks("valid").values())
-            trained = trainee(
-                recipe, source, self._renderer, self._arena("train"),
-                self._arena("valid") if valid else None,
-            )  # fmt: skip
-            with self.teller.bar(recipe.rl.algorithm) as update:
-                live = Live(self.teller, update)
-
-                def scored(done: int) -> float:
-                    return live.scored(done, trained.greedy(valid))
-
-                reinforce(
-                    recipe.rl, source, trained, list(self._tasks("train").values()), out,
-                    seed=recipe.seed, given=key, evaluate=scored if valid else None, progress=live,
-                )  # fmt: skip
+            count = workers_for(recipe.workers, recipe.rl.tasks, local=False)
+            with alongside(count, reinforce_too, (recipe, self.folder, key)) as ranks:
+                self.data.reinforce(key, ranks, self.teller)
 
         self._stage("rl", key, work)
 
-    def evaluate(self, name: str, source: Path) -> None:
+    def evaluate(self, name: str) -> None:
         recipe = self.recipe
-        above = self._keys.get(name) or folder_key(source)
+        above = self._keys.get(name) or folder_key(self.data.model(name))
         key = self._key(
             f"eval-{name}", recipe.seed, recipe.eval, recipe.rollout, recipe.tools, above,
-            self._renderer.family.name, self._keys["tasks"], *graded_by(recipe.grade).values(),
+            self.data.renderer.family.name, self._keys["tasks"], *graded_by(recipe.grade).values(),
         )  # fmt: skip
 
-        def work(out: Path) -> None:
-            policy = local_policy(
-                name, source, self._renderer, recipe.rollout, recipe.eval.temperature
-            )
-            self._collect(f"evaluating {name}", policy, self._arena("test"), self._jobs(), out)
-            keep_engine(out, policy, recipe.rollout)
-
-        self._stage(f"eval-{name}", key, work)
-
-    def _jobs(self) -> list[Job]:
-        """The greedy attempts at every task, then the samples."""
-        settings = self.recipe.eval
-        tasks = [t for t in self._tasks("test").values() if t.level in settings.levels]
-        if not tasks:
-            raise BadInput(
-                f"there is no test task of the levels to score, {settings.levels}: set eval.levels "
-                "or tasks.test"
-            )
-        return jobs_for(tasks, samples=settings.samples, greedy=True)
+        stage = f"eval-{name}"
+        self._stage(stage, key, lambda _: self._collect(stage, f"evaluating {name}"))
 
     # The report
 
     def report(self) -> Report:
-        tasks = {id: t for id, t in self._tasks("test").items()
+        tasks = {id: t for id, t in self.data.tasks("test").items()
                  if t.level in self.recipe.eval.levels}  # fmt: skip
         attempts = {
             name: list(Parts(self.folder / f"eval-{name}").read(Trajectory))
@@ -379,19 +277,14 @@ class Run:
         )
         tell_toolless(report, self.teller)
         write(report, self.folder / "report.json")
-        page = self._render(report, samples(attempts, tasks), change(attempts, tasks))
+        page = self._write_page(report, samples(attempts, tasks), change(attempts, tasks))
         write_text(self.folder / "report.html", page)
         return report
 
     def _manifest(self) -> dict[str, Any]:
         tasks = sha256_file(self.folder / "tasks/test.jsonl")
-        models = {
-            name: folder_key(
-                model_folder(self.recipe.model) if name == "base" else self.folder / name / "model"
-            )
-            for name in self._policies
-        }
-        renderer = self._renderer
+        models = {name: folder_key(self.data.model(name)) for name in self._policies}
+        renderer = self.data.renderer
         scored = {
             name: Scored(
                 model, kept_engine(self.folder / f"eval-{name}"), renderer.tokenizer_sha256,
@@ -399,7 +292,7 @@ class Run:
             )
             for name, model in models.items()
         }  # fmt: skip
-        return score_manifest(self.recipe, self._arena("test"), tasks, "test", scored)
+        return score_manifest(self.recipe, self.data.arena("test"), tasks, "test", scored)
 
     def _funnel(self) -> list[FunnelStage]:
         from webfarer.train.folder import left_out

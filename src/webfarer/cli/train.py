@@ -20,6 +20,7 @@ from webfarer.cli.options import (
     print_json,
     settings_of,
 )
+from webfarer.cli.processes import processes
 from webfarer.cli.progress import Teller, Update
 from webfarer.cli.reinforce import reinforce
 from webfarer.curate.training_set import read_training_set
@@ -70,7 +71,8 @@ def sft(
 ) -> None:
     """Fine-tunes on trajectories, prompts and observations masked; killed, it goes on.
 
-    Settings that are not given are the recipe's, section sft.
+    Settings that are not given are the recipe's, section sft. With several processes, started by
+    torchrun, each takes some of a step's rows.
 
     Example:
 
@@ -82,15 +84,19 @@ def sft(
         set_, model=model, sft__epochs=epochs, sft__learning_rate=learning_rate,
         sft__length=length, sft__rows=rows, sft__precision=precision, sft__seed=seed,
     )  # fmt: skip
-    chosen, teller = context.obj.load_recipe(recipe, overrides), Teller(quiet)
+    chosen = context.obj.load_recipe(recipe, overrides)
     segments, source = read_training_set(training_set), model_folder(chosen.model)
     kept_back = read_training_set(valid) if valid else []
-    with teller.bar("fine-tuning") as update:
-        made = fine_tune(
-            chosen.sft, source, segments, folder_for(out), shown(update), valid=kept_back
-        )
-    tell_left_out(made, chosen.sft.length, teller)
-    _tell(made, json)
+    with processes() as ranks:
+        teller = Teller(quiet or not ranks.first)
+        with teller.bar("fine-tuning") as update:
+            made = fine_tune(
+                chosen.sft, source, segments, folder_for(out), shown(update), valid=kept_back,
+                ranks=ranks,
+            )  # fmt: skip
+        if ranks.first:
+            tell_left_out(made, chosen.sft.length, teller)
+            _tell(made, json)
 
 
 app.command("rl")(reinforce)

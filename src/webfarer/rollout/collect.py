@@ -115,8 +115,11 @@ def collect(
     keep_tokens: bool = False,
     retry_failures: bool = False,
     progress: Progress = lambda done, total: None,
+    share: tuple[int, int] = (0, 1),
 ) -> Parts:
     """Makes every attempt of `jobs`, in chunks, into parts under `out`; goes on where it was.
+
+    `share` (k, n) makes the chunks k, k + n, k + 2n, ... alone: others make the rest meanwhile.
 
     With `keep_tokens` a trainable policy's token ids go to shards beside the parts, and the
     trajectories point into them. With `retry_failures` the attempts in finished parts that failed
@@ -129,6 +132,8 @@ def collect(
     if done and max(done) * chunk >= len(jobs):
         raise BadInput(f"{out} holds attempts of another run: choose another folder")
     for number, start in enumerate(range(0, len(jobs), chunk)):
+        if number % share[1] != share[0]:
+            continue
         batch = jobs[start : start + chunk]
         shard = parts.shard(number) if keep_tokens and policy.trainable else None
         if number not in done:

@@ -3,7 +3,8 @@
 One synchronous loop. A step is a fixed number of packed rows; its loss is the mean over all the
 tokens trained in the step (the sum over rows divided by their count, never a mean of means).
 What a run does is fixed before it begins, so that it can be killed anywhere and, run again, ends
-with the same weights: bit for bit on one CPU with the same number of threads.
+with the same weights: bit for bit on one CPU with the same number of threads and processes. Of
+several processes each takes some of a step's rows, and gradients are summed.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -27,9 +28,11 @@ from webfarer.train.checkpoint import load_checkpoint, save_checkpoint
 from webfarer.train.folder import data_hash, finished, save_model, source_hash, tokenizer_hash
 from webfarer.train.memory import enable_checkpointing
 from webfarer.train.pack import Row, check_segments, collate, pack, too_long, trained_tokens
+from webfarer.train.processes import Ranks
 from webfarer.train.scorer import Scorer
 from webfarer.types import BadInput, Record, Segment, SftSettings, WebfarerError, seed_for
 
+T = TypeVar("T")
 Progress = Callable[[int, int, float, float], None]
 """Called after each step with: steps done, steps in all, loss (nats a token), tokens a second."""
 
@@ -64,6 +67,11 @@ class _Run:
     scorer: Scorer
     adapters: Adapters | None
     device: torch.device
+    ranks: Ranks
+
+    def mine(self, rows: Sequence[T]) -> Sequence[T]:
+        """Those of a step's rows that this process takes."""
+        return rows[self.ranks.rank :: self.ranks.size]
 
 
 def fine_tune(
@@ -74,42 +82,51 @@ def fine_tune(
     progress: Progress | None = None,
     device: str = "auto",
     valid: Sequence[Segment] = (),
+    ranks: Ranks | None = None,
 ) -> Path:
     """Trains the model of a folder or Hugging Face id and returns the folder of the new one.
 
     `out` gets `model/` (complete: config, weights, tokenizer), `metrics.jsonl` and, until it is
     finished, `checkpoint.safetensors`; with adapters also `adapter/`, in peft's format, and they
-    are merged in `model/`. `valid` segments are never trained on: their loss goes to
-    the metrics. Run again with the same arguments it goes on where it was, or returns at once
-    where it was finished. Segments longer than a row are left out: see `left_out`. Raises BadInput
-    on data or a checkpoint that cannot be used, and WebfarerError where the loss is no longer a
-    number.
+    are merged in `model/`. `valid` segments are never trained on: their loss goes to the metrics.
+    Run again with the same arguments it goes on where it was, or returns at once where it was
+    finished. With several processes each calls it, and the first writes the files. Segments longer
+    than a row are left out: see `left_out`. Raises BadInput on data or a checkpoint that cannot be
+    used, and WebfarerError where the loss is no longer a number.
     """
-    out = Path(out)
+    out, ranks = Path(out), ranks or Ranks()
     check_segments(segments, tokenizer_hash(source))
     if valid:
         check_segments(valid, tokenizer_hash(source))
     key = _key(settings, source, segments, valid)
     checkpoint, metrics = out / "checkpoint.safetensors", out / "metrics.jsonl"
-    if finished(out / "model", key):
+    if ranks.told(lambda: finished(out / "model", key)):
         checkpoint.unlink(missing_ok=True)  # killed just before it was removed
         return out / "model"
-    run = _prepare(settings, source, segments, valid, device)
+    run = _prepare(settings, source, segments, valid, device, ranks)
     done = load_checkpoint(checkpoint, run.model, run.optimizer, key)
-    _keep_metrics(metrics, done)
+    ranks.told(lambda: _keep_metrics(metrics, done))
     for step in range(done, len(run.plan)):
         metric = _checked_step(run, step)
-        append_jsonl(metrics, [metric])
+        due = (step + 1) % settings.checkpoint_every == 0 or step + 1 == len(run.plan)
+        if ranks.first:
+            append_jsonl(metrics, [metric])
         if progress:
             progress(step + 1, len(run.plan), metric.loss, metric.tokens / metric.seconds)
-        if (step + 1) % settings.checkpoint_every == 0 or step + 1 == len(run.plan):
-            save_checkpoint(checkpoint, run.model, run.optimizer, step + 1, key)
+        if due:
+            ranks.told(
+                lambda at=step + 1: save_checkpoint(checkpoint, run.model, run.optimizer, at, key)
+            )
     dropped = too_long([len(segment) for segment in segments], settings.length)
     about = {"steps": len(run.plan), "segments": len(segments), "too_long": dropped}
-    if run.adapters:
-        run.adapters.save(out / "adapter")
-    save_model(run.model, source, out / "model", key, settings, about)
-    checkpoint.unlink(missing_ok=True)
+
+    def save() -> None:
+        if run.adapters:
+            run.adapters.save(out / "adapter")
+        save_model(run.model, source, out / "model", key, settings, about)
+        checkpoint.unlink(missing_ok=True)
+
+    ranks.told(save)
     return out / "model"
 
 
@@ -135,6 +152,7 @@ def _prepare(
     segments: Sequence[Segment],
     valid: Sequence[Segment],
     device: str,
+    ranks: Ranks,
 ) -> _Run:
     plan = plan_steps(settings, [len(segment) for segment in segments])
     model = load_model(source, "float32", device)
@@ -153,6 +171,7 @@ def _prepare(
         scorer=scorer,
         adapters=adapters,
         device=next(model.parameters()).device,
+        ranks=ranks,
     )
 
 
@@ -204,18 +223,19 @@ def _valid_loss(run: _Run) -> float | None:
     if not trained:
         return None
     run.model.eval()
-    total = sum(float(_nll(run, row)) for row in rows)
+    total = sum(float(_nll(run, row)) for row in run.mine(rows))
     run.model.train()
-    return total / trained
+    return _summed(run, total) / trained
 
 
 def _step(run: _Run, step: int) -> Metric:
     """One optimiser step on the rows that the plan has for it."""
     begun, settings = time.perf_counter(), run.settings
-    torch.manual_seed(seed_for("sft", settings.seed, step))  # for models with dropout
+    torch.manual_seed(seed_for("sft", settings.seed, step) + run.ranks.rank)  # for dropout
     rows = [[run.segments[index] for index in row] for row in run.plan[step]]
     trained = sum(trained_tokens(segment) for row in rows for segment in row)
-    loss = sum(_backward(run, row, trained) for row in rows)
+    loss = _summed(run, sum(_backward(run, row, trained) for row in run.mine(rows)))
+    run.ranks.sum_gradients(list(run.model.parameters()))
     norm = float(nn.utils.clip_grad_norm_(run.model.parameters(), settings.clip))
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise WebfarerError(
@@ -236,6 +256,11 @@ def _step(run: _Run, step: int) -> Metric:
         grad_norm=norm,
         seconds=time.perf_counter() - begun,
     )
+
+
+def _summed(run: _Run, mine: float) -> float:
+    """The sum over processes."""
+    return float(run.ranks.sum(torch.tensor(mine, dtype=torch.double)))
 
 
 def _backward(run: _Run, row: Sequence[Segment], trained: int) -> float:

@@ -60,7 +60,8 @@ class ToolSettings(Record):
 
 class RolloutSettings(Record):
     """Limits of an attempt, in turns and in tokens the policy may write in one turn; `slots` is
-    how many sequences a local engine decodes side by side, `context` the longest of them.
+    how many sequences a local engine decodes side by side, `context` the longest of them. Attempts
+    are made in chunks, each written whole.
 
     Where memory is short: `max_cache_tokens` bounds the engine's cache (sequences x positions; by
     default slots x context), `prefill_chunk` the new tokens of one sequence in a forward pass and
@@ -70,7 +71,7 @@ class RolloutSettings(Record):
     prompt: Literal["brief", "full"] = "brief"
     max_turns: Positive = 10
     turn_tokens: Positive = 120
-    chunk: Positive = 512
+    chunk: Positive = 320
     slots: Positive = 128
     context: Positive = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -153,30 +154,33 @@ class RowSettings(Record):
 
 class RlSettings(Record):
     """Everything about a reinforcement-learning run. The defaults suit a model of about 1 M
-    parameters; `webfarer.recipes` has those of the papers.
+    parameters; `webfarer.recipes` has those of the papers. Of 0 `steps`, `webfarer run` has no such
+    stage.
 
     `algorithm` is a row of the table, `row` what is otherwise than there. A step makes `group`
     attempts at each of `tasks` tasks, sampled at `temperature` (never with top-p or top-k), and
-    `mini_batches` updates. `importance_cap` bounds the weight old / engine (None: no such weight);
-    `kl` weighs the distance to the first weights (0: none is kept). `rounds` bounds dynamic
-    sampling: after so many lots of tasks the step goes on with what there is; a lot is `oversample`
-    x the tasks that are still wanted, all of them made side by side. `margin` is that of the soft
-    overlong punishment, in tokens. `as_weights`: DUPO's copies are weights instead. `prefilter`
-    attempts are made at each task before training, where the algorithm has a pre-filter: tasks that
-    all of them solve are left out, and with `drop_unsolved` those that none does. `partly_solved`
-    is the share of a step's tasks drawn again from those that some attempts solved and others not.
-    `levels_by_step` is a curriculum: from that step on, tasks of up to that level. `micro_tokens`
-    is the longest packed row of a forward pass: the gradients of a mini-batch are added up over as
-    many rows as it takes, to the same loss whatever their length. `checkpointing` keeps no layer's
-    activations for the backward pass but computes them again. `lora_rank` above 0 trains adapters
-    of that rank beside frozen weights, scaled by `lora_alpha` / rank, on `lora_targets`:
-    "all-linear", or names of layers separated by commas. `precision` is that of the layers' sums:
-    weights are in float32 either way, for a step of AdamW at 1e-6 is lost in bfloat16's rounding.
-    `shard`: where several processes train, each holds a share of weights, gradients and optimiser
-    state, for a model whose training does not fit one device. The mean gap between the engine's and
-    the trainer's log-probabilities is said aloud above `gap_alarm` (nats), and entropy below
-    `entropy_alarm` times that of the first step. A step is kept every `checkpoint_every`, scored
-    every `eval_every` (0: never) and written out for people to read every `show_every` (0: never).
+    `mini_batches` updates. After `warmup` steps the learning rate falls to the share `floor` of
+    itself by the last, along a cosine. `importance_cap` bounds the weight old / engine (None: no
+    such weight); `kl` weighs the distance to the first weights (0: none is kept). `rounds` bounds
+    dynamic sampling: after so many lots of tasks the step goes on with what there is; a lot is
+    `oversample` x the tasks that are still wanted, all of them made side by side. `margin` is that
+    of the soft overlong punishment, in tokens. `as_weights`: DUPO's copies are weights instead.
+    `prefilter` attempts are made at each task before training, where the algorithm has a
+    pre-filter: tasks that all of them solve are left out, and with `drop_unsolved` those that none
+    does. `partly_solved` is the share of a step's tasks drawn again from those that some attempts
+    solved and others not. `levels_by_step` is a curriculum: from that step on, tasks of up to that
+    level. `micro_tokens` is the longest packed row of a forward pass: the gradients of a mini-batch
+    are added up over as many rows as it takes, to the same loss whatever their length.
+    `checkpointing` keeps no layer's activations for the backward pass but computes them again.
+    `lora_rank` above 0 trains adapters of that rank beside frozen weights, scaled by `lora_alpha` /
+    rank, on `lora_targets`: "all-linear", or names of layers separated by commas. `precision` is
+    that of the layers' sums: weights are in float32 either way, for a step of AdamW at 1e-6 is lost
+    in bfloat16's rounding. `shard`: where several processes train, each holds a share of weights,
+    gradients and optimiser state, for a model whose training does not fit one device. The mean gap
+    between the engine's and the trainer's log-probabilities is said aloud above `gap_alarm` (nats),
+    and entropy below `entropy_alarm` times that of the first step. A step is kept every
+    `checkpoint_every`, scored every `eval_every` (0: never) and written out for people to read
+    every `show_every` (0: never).
     """
 
     algorithm: str = "dupo"
@@ -274,12 +278,14 @@ class Recipe(Record):
     """Everything about a run. `model` is a folder or a hub id; empty: the base model that comes
     with Webfarer. `family` names the model's chat family where its files do not show it. `further`:
     the report also has what as many seconds of further fine-tuning give as reinforcement learning
-    took."""
+    took. `workers` processes make attempts and train side by side (0: one a core up to four, and
+    one on an accelerator)."""
 
     name: str = Field(default="quickstart", pattern=r"^[\w.-]*\w[\w.-]*$")
     seed: int = 1
     model: str = ""
     family: str | None = None
+    workers: Whole = 0
     worlds: WorldSettings = WorldSettings()
     graph: GraphSettings = GraphSettings()
     tasks: TaskSettings = TaskSettings()

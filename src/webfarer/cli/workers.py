@@ -1,0 +1,140 @@
+"""Work of a stage done by several processes on one machine, side by side.
+
+On a CPU two processes of one thread make a third more attempts a second than one of two threads,
+for a small model's forward pass is too short to be shared out.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.context import SpawnProcess
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from webfarer.train.processes import Ranks
+
+_MOST = 4  # each holds a model, its cache and the worlds
+_POLL = 0.5  # seconds
+
+
+def workers_for(asked: int, chunks: int, *, local: bool) -> int:
+    """How many processes: those asked for, or (0) one a core up to four; one where a model runs on
+    an accelerator, which they would only share. `local` says that no model runs. Never more than
+    there are chunks."""
+    if not asked and not local:
+        from webfarer.policy.model import pick_device
+
+        asked = 0 if pick_device().type == "cpu" else 1
+    return max(1, min(asked or min(_MOST, os.cpu_count() or 1), chunks))
+
+
+def side_by_side(
+    count: int, work: Callable[..., None], given: tuple[Any, ...], watch: Callable[[], None]
+) -> None:
+    """Runs `work(*given, number, count)` in `count` processes and waits, calling `watch` meanwhile.
+
+    A process that fails says nothing: what it left undone is for the caller to do, and to fail at.
+    The processes end with this one, however it ends.
+    """
+    with _started(range(count), count, work, given) as processes:
+        while waiting := [process for process in processes if process.is_alive()]:
+            waiting[0].join(_POLL)
+            watch()
+
+
+@contextmanager
+def alongside(count: int, work: Callable[..., None], given: tuple[Any, ...]) -> Iterator[Ranks]:
+    """This process as the first of `count` that train one model; the others do
+    `work(*given, ranks)`, and end with this block."""
+    from webfarer.train.processes import Ranks
+
+    if count == 1:
+        yield Ranks()
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        meeting = f"file://{folder}/meeting"
+        with (
+            _started(range(1, count), count, _join, (meeting, work, given)),
+            threads_shared(count),
+            _member(meeting, 0, count) as ranks,
+        ):
+            yield ranks
+
+
+def _join(
+    meeting: str, work: Callable[..., None], given: tuple[Any, ...], rank: int, count: int
+) -> None:
+    with _member(meeting, rank, count) as ranks:
+        work(*given, ranks)
+
+
+@contextmanager
+def _member(meeting: str, rank: int, count: int) -> Iterator[Ranks]:
+    import torch.distributed as dist
+
+    from webfarer.train.processes import Ranks
+
+    dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
+    try:
+        yield Ranks(rank, count)
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _started(
+    numbers: range, count: int, work: Callable[..., None], given: tuple[Any, ...]
+) -> Iterator[list[SpawnProcess]]:
+    context = multiprocessing.get_context("spawn")
+    processes = [
+        context.Process(target=_begin, args=(os.getpid(), work, given, number, count), daemon=True)
+        for number in numbers
+    ]
+    try:
+        for process in processes:
+            process.start()
+        yield processes
+    finally:
+        for process in processes:
+            if process.pid is not None:
+                process.kill()
+                process.join()
+
+
+def _begin(
+    parent: int, work: Callable[..., None], given: tuple[Any, ...], number: int, count: int
+) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person stops the parent, which stops us
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a path of ours
+        os.dup2(nowhere.fileno(), 2)
+    with threads_shared(count):
+        work(*given, number, count)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        threading.Event().wait(_POLL)
+    os._exit(1)
+
+
+@contextmanager
+def threads_shared(count: int) -> Iterator[None]:
+    """Torch's threads divided by so many processes, within the block."""
+    if count == 1:
+        yield
+        return
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(max(1, before // count))
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
