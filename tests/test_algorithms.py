@@ -16,6 +16,7 @@ from webfarer.algo import (
     Outcome,
     duplicate,
     duplicate_by_spread,
+    entropy,
     first,
     gae,
     generalised,
@@ -286,6 +287,37 @@ def test_kl_by_hand_is_never_negative():
     # d = log 2 and log 1/2: 2 - log 2 - 1 and 0.5 + log 2 - 1.
     found = kl(old(3), logs(2.0, 0.5, 7.0), torch.tensor([[1, 1, 0]]))
     assert found[0].tolist() == pytest.approx([1 - math.log(2), math.log(2) - 0.5, 0])
+
+
+def test_entropy_by_hand():
+    # A half and two quarters: 1.5 bits; one token certain: 0; four alike: log 4.
+    found = entropy(torch.tensor([[0.5, 0.25, 0.25, 0], [1, 0, 0, 0], [0.25] * 4]).log())
+    assert found.tolist() == pytest.approx([1.5 * math.log(2), 0, math.log(4)])
+
+
+def test_the_gradient_of_entropy_is_that_of_finite_differences():
+    logits = torch.randn(3, 5, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda x: entropy(x.log_softmax(-1)), (logits.requires_grad_(),)
+    )
+
+
+def test_entropy_as_a_penalty_sharpens_and_as_a_bonus_flattens(tiny_model, tmp_path):
+    """All rewards are alike, so that nothing else is learnt: without it an update moves nothing."""
+
+    def trained(name, source, weight):
+        changes = {"algorithm": "grpo", "steps": 6, "eval_every": 0, "entropy": weight}
+        bandit = Bandit(source, judge=lambda *_: True)
+        made = reinforce(
+            SETTINGS.model_copy(update=changes), source, bandit, TASKS, tmp_path / name
+        )
+        return made, [metric.entropy for metric in metrics(tmp_path / name)]
+
+    sharp, fell = trained("penalty", tiny_model, -0.5)
+    assert fell[-1] < fell[0] - 0.3
+    assert trained("bonus", sharp, 0.5)[1][-1] > fell[-1] + 0.3
+    same, _ = trained("neither", sharp, 0.0)
+    assert (same / "model.safetensors").read_bytes() == (sharp / "model.safetensors").read_bytes()
 
 
 def test_value_loss_by_hand():

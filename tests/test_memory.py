@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM  # 
 
 from test_rl import SETTINGS, TASKS, Bandit, metrics  # noqa: E402
 from webfarer.policy.model import load_model  # noqa: E402
-from webfarer.train.attention import choose_way, logprobs  # noqa: E402
+from webfarer.train.attention import choose_way, logprobs, scores  # noqa: E402
 from webfarer.train.memory import Room, enable_checkpointing  # noqa: E402
 from webfarer.train.pack import collate  # noqa: E402
 from webfarer.train.rl import reinforce  # noqa: E402
@@ -216,6 +216,13 @@ def test_logits_of_any_family_come_in_chunks(name):
     scorer._rows = 3
     assert scorer._split
     assert torch.allclose(scorer.logprobs(row), logprobs(model, row, way), atol=1e-5)
+    whole = scores(model, row, way, entropy=True)
+    chunked = scorer.scores(row, entropy=True)
+    assert torch.allclose(chunked.logprobs_N, whole.logprobs_N, atol=1e-5)
+    assert torch.allclose(chunked.entropy_N, whole.entropy_N, atol=1e-5)
+    found = [torch.autograd.grad(each.entropy_N.sum(), model.get_output_embeddings().weight)[0]
+             for each in (whole, chunked)]  # fmt: skip
+    assert torch.allclose(*found, atol=1e-4)
 
 
 # Out of memory

@@ -6,7 +6,9 @@ import math
 import pytest
 import torch
 import transformers
+from safetensors.torch import load_file
 
+from webfarer.cli.workers import alongside
 from webfarer.store import read_jsonl
 from webfarer.train.base import BaseSettings, Shape, make_base, text_segments
 from webfarer.train.folder import left_out, load_tokenizer, tokenizer_hash
@@ -179,6 +181,46 @@ def test_bf16_trains_to_about_the_same_loss(base, segments, tmp_path):
     # Two decimal digits of mantissa: the first losses agree to them, the last to a tenth.
     assert losses["bf16"][0] == pytest.approx(losses["float32"][0], rel=1e-2)
     assert losses["bf16"][-1] == pytest.approx(losses["float32"][-1], rel=0.1)
+
+
+SHARED = SftSettings(
+    steps=5, length=128, rows=3, learning_rate=3e-3, clip=0.5, checkpoint_every=2, valid_checks=1
+)
+
+
+def take_part(source, segments, out, ranks):
+    fine_tune(SHARED, source, segments, out, valid=segments[:4], ranks=ranks)
+
+
+class Killed(Exception):
+    """What stops the first of the processes, and with it the other."""
+
+
+def kill_at_three(done, *_):
+    if done == 3:
+        raise Killed
+
+
+def test_two_processes_give_the_losses_and_the_weights_of_one(base, segments, tmp_path):
+    """Also killed on the way. Three rows do not divide by two, nor a row's trained tokens: a mean
+    of means would be another loss, and a mean of gradients half the norm."""
+    fine_tune(SHARED, base, segments, tmp_path / "one", valid=segments[:4])
+    given = (base, segments, tmp_path / "two")
+    with pytest.raises(Killed), alongside(2, take_part, given) as ranks:
+        fine_tune(
+            SHARED, *given, valid=segments[:4], ranks=ranks, progress=kill_at_three
+        )  # fmt: skip
+    with alongside(2, take_part, given) as ranks:
+        fine_tune(SHARED, *given, valid=segments[:4], ranks=ranks)
+    one, two = (list(read_jsonl(tmp_path / n / "metrics.jsonl", Metric)) for n in ("one", "two"))
+    assert [line.step for line in two] == [1, 2, 3, 4, 5]
+    for mine, other in zip(one, two, strict=True):
+        for part in ("loss", "grad_norm"):
+            assert getattr(other, part) == pytest.approx(getattr(mine, part), rel=1e-4)
+        assert other.valid_loss == (mine.valid_loss and pytest.approx(mine.valid_loss, rel=1e-4))
+        assert (other.tokens, other.trained) == (mine.tokens, mine.trained)
+    mine, other = (load_file(tmp_path / n / "model" / "model.safetensors") for n in ("one", "two"))
+    assert all(torch.allclose(mine[name], other[name], atol=2e-5) for name in mine)
 
 
 def test_the_model_is_a_complete_hugging_face_folder(base, segments, tmp_path):

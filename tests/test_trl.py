@@ -20,6 +20,7 @@ import torch
 
 from webfarer.algo import (
     Clip,
+    entropy,
     group_mean,
     kl,
     overlong_filtered,
@@ -167,6 +168,13 @@ def test_with_the_distance_to_a_reference(loss_type):
     away = kl(case.new, case.reference, case.mask).sum() / case.mask.sum()
     assert away.item() == pytest.approx(theirs[2]["kl"], rel=1e-9)
     assert theirs[0] != pytest.approx(trl_loss(case, loss_type, clip)[0])
+
+
+def test_entropy_is_that_of_trl():
+    from trl.trainer.utils import entropy_from_logits
+
+    logits = 3 * torch.randn(7, 50, generator=torch.Generator().manual_seed(2))
+    assert torch.allclose(entropy(logits.log_softmax(-1)), entropy_from_logits(logits), atol=1e-6)
 
 
 def test_what_the_clip_held_is_counted_alike():

@@ -3,7 +3,7 @@
 from webfarer.algo.advantage import Advantages, gae, generalised, within_batch, within_group
 from webfarer.algo.aggregate import group_mean, sequence_mean, token_mean, weighted_sum
 from webfarer.algo.likelihood import nll
-from webfarer.algo.penalty import kl, value_loss
+from webfarer.algo.penalty import entropy, kl, value_loss
 from webfarer.algo.schedule import warmup_cosine
 from webfarer.algo.select import (
     Outcome,
@@ -26,6 +26,7 @@ __all__ = [
     "Surrogate",
     "duplicate",
     "duplicate_by_spread",
+    "entropy",
     "first",
     "gae",
     "generalised",

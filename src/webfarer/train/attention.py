@@ -14,12 +14,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812 - its name everywhere
 
+from webfarer.algo import entropy as entropy_of
 from webfarer.train.pack import Packed, collate
 from webfarer.types import Segment
 
@@ -53,25 +54,53 @@ def choose_way(model: nn.Module) -> Way:
     return "apart"
 
 
+class Scores(NamedTuple):
+    """Of a row's trained tokens, in the distribution after temperature, float32, shape N: their
+    log-probabilities and, where asked for, the entropy of the distributions they are from."""
+
+    logprobs_N: Tensor
+    entropy_N: Tensor | None = None
+
+    @staticmethod
+    def cat(parts: Sequence[Scores]) -> Scores:
+        """Those of several parts, one after another."""
+        entropies = [part.entropy_N for part in parts if part.entropy_N is not None]
+        logprobs_N = torch.cat([part.logprobs_N for part in parts])
+        return Scores(logprobs_N, torch.cat(entropies) if entropies else None)
+
+
 def logprobs(model: nn.Module, row: Packed, way: Way, temperature: float = 1.0) -> Tensor:
-    """The log-probabilities of the row's trained tokens, after temperature, float32, shape N.
+    """The first of `scores`."""
+    return scores(model, row, way, temperature).logprobs_N
+
+
+def scores(
+    model: nn.Module, row: Packed, way: Way, temperature: float = 1.0, entropy: bool = False
+) -> Scores:
+    """Those of the row's trained tokens, all of their logits at once.
 
     Logits are computed at the N places alone, where the model can (`logits_to_keep`): in a web
     agent's trajectory most tokens are observations.
     """
     if way == "apart" and len(row.bounds) > 2:
-        return torch.cat([logprobs(model, part, way, temperature) for part in parts(row)])
+        found = [scores(model, part, way, temperature, entropy) for part in parts(row)]
+        return Scores.cat(found)
     extra = {"cu_seq_lens_q": row.bounds} if way == "documents" else {}
     logits_NV = _logits(model, row, extra)
-    return chosen(logits_NV, row.targets_N, temperature)
+    return of_logits(logits_NV, row.targets_N, temperature, entropy)
 
 
-def chosen(logits_NV: Tensor, targets_N: Tensor, temperature: float) -> Tensor:
-    """The log-probabilities of these tokens in the distribution after temperature, float32."""
+def of_logits(
+    logits_NV: Tensor, targets_N: Tensor, temperature: float, entropy: bool = False
+) -> Scores:
+    """Those of the chosen tokens."""
     logits_NV = logits_NV.float()
     if temperature != 1.0:
         logits_NV = logits_NV / temperature
-    return -F.cross_entropy(logits_NV, targets_N, reduction="none")
+    if not entropy:
+        return Scores(-F.cross_entropy(logits_NV, targets_N, reduction="none"))
+    logprobs_NV = logits_NV.log_softmax(dim=-1)
+    return Scores(logprobs_NV.gather(1, targets_N[:, None])[:, 0], entropy_of(logprobs_NV))
 
 
 def documents_attention(

@@ -143,7 +143,7 @@ class Updater:
 
         def score(places: Lot) -> None:
             row = self._packed(data, places)
-            logprobs_N, values_N = self.trained(row)
+            logprobs_N, values_N, _ = self.trained(row)
             data.spread(logprobs_N.cpu(), places, found["old"])
             if self._reference:
                 data.spread(self._reference.logprobs(row).cpu(), places, found["reference"])
@@ -238,7 +238,7 @@ class Updater:
         def picked(tensor_BT: Tensor) -> Tensor:
             return data.picked(tensor_BT, places)[None].to(self.device)
 
-        logprobs_N, values_N = self.trained(self._packed(data, places))
+        logprobs_N, values_N, entropy_N = self.trained(self._packed(data, places))
         if not places:
             return 0.0 * (logprobs_N.sum() if values_N is None else (logprobs_N + values_N).sum())
         new_1N = logprobs_N[None]
@@ -262,6 +262,8 @@ class Updater:
                 _VALUE_CLIP,
             )  # fmt: skip
             loss_1N = loss_1N + _VALUE_SHARE * error_1N
+        if entropy_N is not None:
+            loss_1N = loss_1N - self._settings.entropy * entropy_N[None]
         gap_1N = (old_1N - engine_1N).abs()
         done.trained += gap_1N.numel()
         done.gap += float(gap_1N.sum())

@@ -23,29 +23,39 @@ from webfarer.train.sharding import shard
 from webfarer.types import RlSettings
 
 
+class Found(NamedTuple):
+    """Of a row's trained tokens, float32, shape N: log-probabilities; with a critic, values before
+    them; and where the loss has such a term, the entropy of the distributions they are from."""
+
+    logprobs_N: Tensor
+    values_N: Tensor | None
+    entropy_N: Tensor | None
+
+
 class Scored(nn.Module):
     """A policy and, for an algorithm with a critic, its value head. The policy's layers are
     computed in bfloat16 by setting; weights are in float32."""
 
-    def __init__(self, scorer: Scorer, critic: bool, bf16: bool) -> None:
+    def __init__(self, scorer: Scorer, critic: bool, bf16: bool, entropy: bool = False) -> None:
         super().__init__()
         self.policy = scorer.model
         self.value = value_head(scorer.model) if critic else None
-        self._scorer, self._bf16 = scorer, bf16
+        self._scorer, self._bf16, self._entropy = scorer, bf16, entropy
 
-    def forward(self, row: Packed) -> tuple[Tensor, Tensor | None]:
-        """The log-probabilities of the row's trained tokens and, with a critic, values before them:
-        float32, shape N."""
+    def forward(self, row: Packed) -> Found:
+        """What the row's trained tokens are scored with."""
+        entropy = self._entropy and torch.is_grad_enabled()  # a term of the loss, and nothing else
         with torch.autocast(row.tokens_T.device.type, torch.bfloat16, enabled=self._bf16):
             if self.value is None:
-                return self._scorer.logprobs(row), None
+                logprobs_N, entropy_N = self._scorer.scores(row, entropy)
+                return Found(logprobs_N, None, entropy_N)
             hidden_NH = self._scorer.hidden(row)
-            logprobs_N = self._scorer.of_hidden(hidden_NH, row.targets_N)
-        return logprobs_N, self.value(hidden_NH.float()).sum(dim=1)
+            logprobs_N, entropy_N = self._scorer.of_hidden(hidden_NH, row.targets_N, entropy)
+        return Found(logprobs_N, self.value(hidden_NH.float()).sum(dim=1), entropy_N)
 
     def logprobs(self, row: Packed) -> Tensor:
-        """The first of the two."""
-        return self(row)[0]
+        """The first of them."""
+        return self(row).logprobs_N
 
     def shard(self, size: int, kind: str) -> None:
         """Over that many processes and their devices of that kind."""
@@ -79,7 +89,8 @@ def load_trained(
     adapters = add_adapters(model, settings, seed)
     if settings.checkpointing:
         enable_checkpointing(model)
-    scored = Scored(Scorer(model, choose_way(model), settings.temperature), critic, bf16)
+    scorer = Scorer(model, choose_way(model), settings.temperature)
+    scored = Scored(scorer, critic, bf16, settings.entropy != 0.0)
     reference: Scored | Reference | None = None
     if settings.kl and adapters:
         reference = Reference(scored, adapters)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from webfarer.train.attention import Way, chosen, logprobs, parts
+from webfarer.train.attention import Scores, Way, logprobs, of_logits, parts, scores
 from webfarer.train.pack import Packed, collate
 from webfarer.types import BadInput, Segment
 
@@ -42,9 +42,13 @@ class Scorer:
 
     def logprobs(self, row: Packed) -> Tensor:
         """Those of the row's trained tokens, float32, shape N."""
+        return self.scores(row).logprobs_N
+
+    def scores(self, row: Packed, entropy: bool = False) -> Scores:
+        """Those and, where asked for, the entropy of the distributions they are from."""
         if not self._split:
-            return logprobs(self.model, row, self._way, self._temperature)
-        return self.of_hidden(self.hidden(row), row.targets_N)
+            return scores(self.model, row, self._way, self._temperature, entropy)
+        return self.of_hidden(self.hidden(row), row.targets_N, entropy)
 
     def hidden(self, row: Packed) -> Tensor:
         """The last hidden states at the places that predict trained tokens, shape N, H. Raises
@@ -60,19 +64,19 @@ class Scorer:
         )  # fmt: skip
         return out.last_hidden_state[0, row.predict_N]
 
-    def of_hidden(self, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
-        """The log-probabilities of the tokens after these hidden states, float32, shape N."""
+    def of_hidden(self, hidden_NH: Tensor, targets_N: Tensor, entropy: bool = False) -> Scores:
+        """The scores of the tokens after these hidden states."""
         chunks = zip(hidden_NH.split(self._rows), targets_N.split(self._rows), strict=True)
         if len(hidden_NH) <= self._rows or not torch.is_grad_enabled():
-            return torch.cat([self._chunk(hidden, targets) for hidden, targets in chunks])
-        return torch.cat(
-            [checkpoint(self._chunk, hidden, targets, use_reentrant=False)  # pyright: ignore
-             for hidden, targets in chunks]
+            return Scores.cat([self._chunk(*chunk, entropy) for chunk in chunks])
+        return Scores.cat(
+            [checkpoint(self._chunk, *chunk, entropy, use_reentrant=False)  # pyright: ignore
+             for chunk in chunks]
         )  # fmt: skip
 
-    def _chunk(self, hidden_NH: Tensor, targets_N: Tensor) -> Tensor:
+    def _chunk(self, hidden_NH: Tensor, targets_N: Tensor, entropy: bool) -> Scores:
         logits_NV = self._after(self._head(hidden_NH))
-        return chosen(logits_NV, targets_N, self._temperature)
+        return of_logits(logits_NV, targets_N, self._temperature, entropy)
 
     @torch.no_grad()
     def _agrees(self) -> bool:
@@ -84,7 +88,7 @@ class Scorer:
         training, self._split = self.model.training, True
         self.model.eval()
         try:
-            mine_N = self.of_hidden(self.hidden(row), row.targets_N)
+            mine_N = self.of_hidden(self.hidden(row), row.targets_N).logprobs_N
             own_N = logprobs(self.model, row, self._way, self._temperature)
             return torch.allclose(mine_N, own_N, atol=1e-3)
         except (AttributeError, TypeError):  # no such body or head in this family

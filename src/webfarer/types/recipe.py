@@ -161,26 +161,26 @@ class RlSettings(Record):
     attempts at each of `tasks` tasks, sampled at `temperature` (never with top-p or top-k), and
     `mini_batches` updates. After `warmup` steps the learning rate falls to the share `floor` of
     itself by the last, along a cosine. `importance_cap` bounds the weight old / engine (None: no
-    such weight); `kl` weighs the distance to the first weights (0: none is kept). `rounds` bounds
-    dynamic sampling: after so many lots of tasks the step goes on with what there is; a lot is
-    `oversample` x the tasks that are still wanted, all of them made side by side. `margin` is that
-    of the soft overlong punishment, in tokens. `as_weights`: DUPO's copies are weights instead.
-    `prefilter` attempts are made at each task before training, where the algorithm has a
-    pre-filter: tasks that all of them solve are left out, and with `drop_unsolved` those that none
-    does. `partly_solved` is the share of a step's tasks drawn again from those that some attempts
-    solved and others not. `levels_by_step` is a curriculum: from that step on, tasks of up to that
-    level. `micro_tokens` is the longest packed row of a forward pass: the gradients of a mini-batch
-    are added up over as many rows as it takes, to the same loss whatever their length.
-    `checkpointing` keeps no layer's activations for the backward pass but computes them again.
-    `lora_rank` above 0 trains adapters of that rank beside frozen weights, scaled by `lora_alpha` /
-    rank, on `lora_targets`: "all-linear", or names of layers separated by commas. `precision` is
-    that of the layers' sums: weights are in float32 either way, for a step of AdamW at 1e-6 is lost
-    in bfloat16's rounding. `shard`: where several processes train, each holds a share of weights,
-    gradients and optimiser state, for a model whose training does not fit one device. The mean gap
-    between the engine's and the trainer's log-probabilities is said aloud above `gap_alarm` (nats),
-    and entropy below `entropy_alarm` times that of the first step. A step is kept every
-    `checkpoint_every`, scored every `eval_every` (0: never) and written out for people to read
-    every `show_every` (0: never).
+    such weight); `kl` weighs the distance to the first weights (0: none is kept), `entropy` that of
+    each token's distribution: above 0 as a bonus, below as a penalty. `rounds` bounds dynamic
+    sampling: after so many lots of tasks the step goes on with what there is; a lot is `oversample`
+    x the tasks that are still wanted, all of them made side by side. `margin` is that of the soft
+    overlong punishment, in tokens. `as_weights`: DUPO's copies are weights instead. `prefilter`
+    attempts are made at each task before training, where the algorithm has a pre-filter: tasks that
+    all of them solve are left out, and with `drop_unsolved` those that none does. `partly_solved`
+    is the share of a step's tasks drawn again from those that some attempts solved and others not.
+    `levels_by_step` is a curriculum: from that step on, tasks of up to that level. `micro_tokens`
+    is the longest packed row of a forward pass: the gradients of a mini-batch are added up over as
+    many rows as it takes, to the same loss whatever their length. `checkpointing` keeps no layer's
+    activations for the backward pass but computes them again. `lora_rank` above 0 trains adapters
+    of that rank beside frozen weights, scaled by `lora_alpha` / rank, on `lora_targets`:
+    "all-linear", or names of layers separated by commas. `precision` is that of the layers' sums:
+    weights are in float32 either way, for a step of AdamW at 1e-6 is lost in bfloat16's rounding.
+    `shard`: where several processes train, each holds a share of weights, gradients and optimiser
+    state, for a model whose training does not fit one device. The mean gap between the engine's and
+    the trainer's log-probabilities is said aloud above `gap_alarm` (nats), and entropy below
+    `entropy_alarm` times that of the first step. A step is kept every `checkpoint_every`, scored
+    every `eval_every` (0: never) and written out for people to read every `show_every` (0: never).
     """
 
     algorithm: str = "dupo"
@@ -198,6 +198,7 @@ class RlSettings(Record):
     temperature: float = Field(default=1.0, gt=0, allow_inf_nan=False)
     importance_cap: float | None = Field(default=2.0, ge=1)
     kl: float = Field(default=0.0, ge=0)
+    entropy: float = Field(default=0.0, allow_inf_nan=False)
     rounds: Positive = 4
     oversample: float = Field(default=1.0, ge=1, allow_inf_nan=False)
     margin: Positive = 256
