@@ -187,7 +187,9 @@ class Ground:
         """A model folder behind an engine of its own, at temperature 1."""
         rollout, renderer = self.rollout, load_renderer(source)
         engine = local_engine(source, renderer, rollout)
-        return LlmPolicy("rl", engine, renderer, max_turn_tokens=rollout.turn_tokens)
+        return LlmPolicy(
+            "rl", engine, renderer, max_turn_tokens=rollout.turn_tokens, places=rollout.slots
+        )
 
     @property
     def rollout(self) -> RolloutSettings:

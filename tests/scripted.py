@@ -58,7 +58,7 @@ class Actor:
 class Scripted:
     """A text-only policy; `script` gives the texts of an attempt."""
 
-    name, trainable = "scripted", False
+    name, trainable, places = "scripted", False, None
 
     def __init__(self, *texts, script: Callable[[Attempt], Sequence] | None = None) -> None:
         self.script = script or (lambda attempt: texts)

@@ -510,3 +510,27 @@ def test_failures_of_another_run_are_not_made_again(tmp_path):
     for jobs in (JOBS[::-1], JOBS[:5], [*JOBS[:-1], Job(a_task("t3"), 2, greedy=True)]):
         with pytest.raises(BadInput, match="holds attempts of another run"):
             collect(Scripted(script=said), an_arena(), jobs, tmp_path, retry_failures=True)
+
+
+@pytest.mark.parametrize(("places", "most"), [(2, 2), (50, 9), (None, 9)])
+def test_no_more_attempts_at_once_than_the_policy_has_places(places, most, tmp_path):
+    """And none is lost for it, nor is their order."""
+    running: set[str] = set()
+    at_once: list[int] = []
+
+    def script(attempt):
+        running.add(attempt.task.id)
+        at_once.append(len(running))
+        return (SEARCH, ANSWER)
+
+    class Leaves(Exact):
+        async def judge(self, task, trajectory):
+            running.discard(task.id)
+            return await super().judge(task, trajectory)
+
+    policy = Scripted(script=script)
+    policy.places = places
+    jobs = [Job(a_task(f"t{n}")) for n in range(9)]
+    made = collect(policy, an_arena(grader=Leaves()), jobs, tmp_path).read(Trajectory)
+    assert [one.task_id for one in made] == [job.task.id for job in jobs]
+    assert max(at_once) == most

@@ -380,3 +380,16 @@ def test_the_pre_filter_leaves_out_what_is_solved(tiny_model, tmp_path):
         (out / "model" / "training.json").parent.rename(out / "gone")
         reinforce(settings, tiny_model, again, TASKS, out)
         assert all(step >= 0 for step, _, _ in again.asked)  # it was kept
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_the_weights_that_come_out_are_those_of_the_best_score_or_the_last(
+    keep, tiny_model, tmp_path
+):
+    settings = SETTINGS.model_copy(update={"steps": 4, "eval_every": 2, "keep": keep})
+    made = reinforce(
+        settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path, evaluate=lambda done: -done
+    )
+    first, out = (load_model(folder, device="cpu").state_dict() for folder in (tiny_model, made))
+    same = all(torch.equal(first[name], out[name]) for name in first)
+    assert same == (keep == "best")

@@ -56,8 +56,9 @@ def local_policy(
     """A model folder behind the local engine."""
     engine = local_engine(source, renderer, rollout)
     return LlmPolicy(
-        name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens
-    )
+        name, engine, renderer, temperature=temperature, max_turn_tokens=rollout.turn_tokens,
+        places=rollout.slots,
+    )  # fmt: skip
 
 
 def trainee(
@@ -71,7 +72,7 @@ def trainee(
     engine = local_engine(source, renderer, recipe.rollout)
     policy = LlmPolicy(
         "rl", engine, renderer, temperature=recipe.rl.temperature,
-        max_turn_tokens=recipe.rollout.turn_tokens,
+        max_turn_tokens=recipe.rollout.turn_tokens, places=recipe.rollout.slots,
     )  # fmt: skip
     return Trainee(policy, engine, place, scored)
 

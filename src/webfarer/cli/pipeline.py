@@ -24,12 +24,12 @@ from webfarer.cli.manifest import (
     score_manifest,
 )
 from webfarer.cli.progress import Teller, tell_toolless
-from webfarer.cli.run_folder import SCRIPTED, RunFolder, fine_tune_too, make_share, reinforce_too
+from webfarer.cli.run_folder import SCRIPTED, RunFolder, make_share, reinforce_too
 from webfarer.cli.run_report import change, funnel_stages, learning, samples, training
 from webfarer.cli.run_worlds import SPLITS, graphs
-from webfarer.cli.train import tell_left_out
+from webfarer.cli.train import shown, tell_left_out
 from webfarer.cli.workers import alongside, side_by_side, threads_shared, workers_for
-from webfarer.curate.training_set import make_training_set
+from webfarer.curate.training_set import make_training_set, read_training_set
 from webfarer.evals.report import build_report, write
 from webfarer.grade.rules import equivalent
 from webfarer.graph.files import save
@@ -68,10 +68,10 @@ class Run:
         self.evaluate("sft")
         if self.recipe.rl.steps:
             self.rl()
+            self.evaluate("rl")
             if self.recipe.further:
                 self.further()
                 self.evaluate("further")
-            self.evaluate("rl")
         return self.report()
 
     @property
@@ -194,21 +194,25 @@ class Run:
     def sft(self) -> None:
         source = folder_key(model_folder(self.recipe.model))
         above = (source, self._keys["curated"], self._keys["valid"])
-        self._fine_tune("sft", self.recipe.sft, *above)
+        self._fine_tune("sft", "base", self.recipe.sft, *above)
         tell_left_out(self.folder / "sft" / "model", self.recipe.sft.length, self.teller)
 
-    def _fine_tune(self, name: str, settings: SftSettings, *above: str) -> None:
-        key = self._key(name, settings, *above)
+    def _fine_tune(self, name: str, begin: str, settings: SftSettings, *above: str) -> None:
+        """Fine-tunes a policy's model on the training set, in this process, whose threads share
+        out a row better than processes would rows."""
+        from webfarer.train.sft import fine_tune
 
         def work(out: Path) -> None:
             if not (out / "metrics.jsonl").exists():  # the report needs them: train anew
                 shutil.rmtree(out / "model", ignore_errors=True)
-            count = workers_for(self.recipe.workers, settings.rows, local=False)
-            given = (self.recipe, self.folder, name, settings)
-            with alongside(count, fine_tune_too, given) as ranks:
-                self.data.fine_tune(name, settings, ranks, self.teller)
+            segments = read_training_set(self.folder / "curated")
+            valid = self.data.valid_segments() if settings.valid_checks else []
+            with self.teller.bar("fine-tuning") as update:
+                fine_tune(
+                    settings, self.data.model(begin), segments, out, shown(update), valid=valid
+                )
 
-        self._stage(name, key, work)
+        self._stage(name, self._key(name, settings, *above), work)
 
     def further(self) -> None:
         """More fine-tuning, for as long as reinforcement learning took: what it is held against.
@@ -221,7 +225,7 @@ class Run:
         begun = len(training(self.folder / "sft" / "metrics.jsonl"))
         steps = max(1, round(begun * spent["rl"] / spent["sft"]))
         settings = self.recipe.sft.model_copy(update={"steps": steps, "valid_checks": 0})
-        self._fine_tune("further", settings, self._keys["sft"])
+        self._fine_tune("further", "sft", settings, self._keys["sft"])
 
     def rl(self) -> None:
         recipe = self.recipe

@@ -10,10 +10,8 @@ from webfarer.cli.agents import arena, local_policy, trainee
 from webfarer.cli.manifest import keep_engine
 from webfarer.cli.progress import Teller, Update
 from webfarer.cli.run_worlds import language
-from webfarer.cli.train import shown
 from webfarer.curate.funnel import funnel
 from webfarer.curate.tokens import segments_of
-from webfarer.curate.training_set import read_training_set
 from webfarer.graph.files import load
 from webfarer.graph.split import EntitySplit, fact_split, split_entities
 from webfarer.policy.base import Policy
@@ -26,7 +24,7 @@ from webfarer.store.jsonl import read_jsonl
 from webfarer.store.parts import Parts
 from webfarer.store.shards import Shards
 from webfarer.synth.tasks import Source
-from webfarer.types import BadInput, Recipe, Segment, SftSettings, Split, Task, Trajectory
+from webfarer.types import BadInput, Recipe, Segment, Split, Task, Trajectory
 
 if TYPE_CHECKING:
     from webfarer.train.processes import Ranks
@@ -145,26 +143,7 @@ class RunFolder:
             name, self.model(name), self.renderer, recipe.rollout, recipe.eval.temperature
         )
 
-    # Training
-
-    def fine_tune(
-        self,
-        stage: str,
-        settings: SftSettings,
-        ranks: Ranks,
-        teller: Teller,
-    ) -> None:
-        """Fine-tunes on the training set, together with the other processes of `ranks`: the base
-        model, or ("further") the cold start."""
-        from webfarer.train.sft import fine_tune
-
-        begin, title = ("sft", "fine-tuning on") if stage == "further" else ("base", "fine-tuning")
-        valid = self.valid_segments() if settings.valid_checks else []
-        with teller.bar(title) as update:
-            fine_tune(
-                settings, self.model(begin), read_training_set(self.folder / "curated"),
-                self.folder / stage, shown(update), valid=valid, ranks=ranks,
-            )  # fmt: skip
+    # Reinforcement learning
 
     def reinforce(self, key: str, ranks: Ranks, teller: Teller) -> None:
         """Trains from the cold start's weights, together with the other processes of `ranks`."""
@@ -193,13 +172,6 @@ class RunFolder:
 def make_share(recipe: Recipe, folder: Path, stage: str, number: int, count: int) -> None:
     """What one of several processes does for a stage."""
     RunFolder(recipe, folder).attempts(stage, (number, count))
-
-
-def fine_tune_too(
-    recipe: Recipe, folder: Path, stage: str, settings: SftSettings, ranks: Ranks
-) -> None:
-    """What one of several processes does in fine-tuning; it says nothing."""
-    RunFolder(recipe, folder).fine_tune(stage, settings, ranks, Teller(quiet=True))
 
 
 def reinforce_too(recipe: Recipe, folder: Path, key: str, ranks: Ranks) -> None:

@@ -68,11 +68,14 @@ class Actor(Protocol):
 class Policy(Protocol):
     """A local model, an OpenAI-compatible server, a scripted expert.
 
-    A text-only policy can teach and be scored; `trainable` is False for it.
+    A text-only policy can teach and be scored; `trainable` is False for it. `places` is how many
+    attempts it keeps the state of (an engine's cache), and so how many are best made side by side;
+    None where that makes no difference.
     """
 
     name: str
     trainable: bool
+    places: int | None
 
     def start(self, attempt: Attempt) -> Actor: ...
 

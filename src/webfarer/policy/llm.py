@@ -37,6 +37,7 @@ class LlmPolicy:
         top_p: float = 1.0,
         top_k: int = 0,
         max_turn_tokens: int = 256,
+        places: int | None = None,
     ) -> None:
         if max_turn_tokens < 1:
             raise ValueError(f"max_turn_tokens is {max_turn_tokens}; it must be positive")
@@ -47,6 +48,7 @@ class LlmPolicy:
         self.top_p = top_p
         self.top_k = top_k
         self.max_turn_tokens = max_turn_tokens
+        self.places = places
 
     def start(self, attempt: Attempt) -> LlmActor:
         return LlmActor(self, attempt)

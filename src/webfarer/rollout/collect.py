@@ -164,9 +164,19 @@ def _made(
 
 
 async def together(policy: Policy, arena: Arena, jobs: Sequence[Job]) -> list[Rolled]:
-    """The attempts side by side, from a fresh start, in the order of the jobs."""
+    """The attempts side by side, from a fresh start, in the order of the jobs.
+
+    Never more of them than the policy has places for: each that waits for its turn would lose its
+    place in an engine's cache to another, and be read again from its first token.
+    """
     await policy.fresh()
-    return list(await asyncio.gather(*(arena.attempt(policy, job) for job in jobs)))
+    places = asyncio.Semaphore(policy.places or max(1, len(jobs)))
+
+    async def attempt(job: Job) -> Rolled:
+        async with places:
+            return await arena.attempt(policy, job)
+
+    return list(await asyncio.gather(*(attempt(job) for job in jobs)))
 
 
 def _retry(

@@ -13,7 +13,7 @@ program and read by no other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -24,6 +24,7 @@ from torch import Tensor, nn
 from webfarer.train.sharding import is_sharded
 from webfarer.types import BadInput, WebfarerError
 
+_BUCKET = 1 << 24  # numbers
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -79,8 +80,11 @@ class Ranks:
         used = [one for one, count in zip(plain, somewhere, strict=True) if count]
         for one in used:
             one.grad = torch.zeros_like(one) if one.grad is None else one.grad
-        for work in [dist.all_reduce(one.grad, async_op=True) for one in used]:
-            work.wait()  # pyright: ignore[reportOptionalMemberAccess]
+        for bucket in _buckets(used):
+            flat = self.sum(torch.cat([one.grad.flatten() for one in bucket]))  # pyright: ignore
+            parts = flat.split([one.numel() for one in bucket])
+            for one, part in zip(bucket, parts, strict=True):
+                one.grad.copy_(part.view_as(one))  # pyright: ignore[reportOptionalMemberAccess]
 
     def _all(self, work: Callable[[], R]) -> list[R]:
         """What `work` gives in each process. The first error of any is raised in all."""
@@ -111,6 +115,21 @@ def _told(error: Exception | None) -> tuple[int, str] | None:
     if isinstance(error, WebfarerError):
         return error.exit_code, str(error)
     return WebfarerError.exit_code, f"{type(error).__name__}: {error}"
+
+
+def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:
+    """Neighbours of one type and device, summed together: a sum of many small tensors costs the
+    time of asking for each. A bucket has at most 2^24 numbers, or one parameter."""
+    bucket: list[nn.Parameter] = []
+    for one in parameters:
+        kind, size = (one.dtype, one.device), sum(each.numel() for each in bucket)
+        other = bucket and kind != (bucket[0].dtype, bucket[0].device)
+        if bucket and (other or size + one.numel() > _BUCKET):
+            yield bucket
+            bucket = []
+        bucket.append(one)
+    if bucket:
+        yield bucket
 
 
 def dealt(lengths: Sequence[int], places: Iterable[int], size: int) -> list[list[int]]:

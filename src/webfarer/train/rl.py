@@ -87,15 +87,15 @@ def reinforce(
 ) -> Path:
     """Trains the model of a folder or Hugging Face id and returns the folder of the new one.
 
-    `out` gets `model/` (the weights of the best held-out score; the last, where nothing scores),
-    `metrics.jsonl`, `groups.jsonl`, `shown/` and, until it is finished, a checkpoint; with adapters
-    also `adapter/`, in peft's format, and they are merged in `model/`. Run again
-    with the same arguments it goes on where it was; `given` tells what attempts and scores depend
-    on beside these (tools, limits, what is scored): with another, it is another run. With several
-    processes (`ranks`) each calls this with the same arguments, and with rollouts of its own, of
-    which it makes a share; `out` is one folder, seen by all. Raises
-    BadInput for settings, tasks or attempts that cannot be used and for a folder of another run,
-    and WebfarerError where the loss is no longer a number or every attempt fails on our side.
+    `out` gets `model/` (the weights of the best held-out score; the last by setting, and where
+    nothing scores), `metrics.jsonl`, `groups.jsonl`, `shown/` and, until it is finished, a
+    checkpoint; with adapters also `adapter/`, in peft's format, and they are merged in `model/`.
+    Run again with the same arguments it goes on where it was; `given` tells what attempts and
+    scores depend on beside these (tools, limits, what is scored): with another, it is another run.
+    With several processes (`ranks`) each calls this with the same arguments, and with rollouts of
+    its own, of which it makes a share; `out` is one folder, seen by all. Raises BadInput for
+    settings, tasks or attempts that cannot be used and for a folder of another run, and
+    WebfarerError where the loss is no longer a number or every attempt fails on our side.
     """
     key = _key(settings, source, tasks, seed, given)
     ranks = ranks or Ranks()
@@ -126,7 +126,8 @@ def reinforce(
             progress(metric, settings.steps)
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
             files.save(updater, step + 1)
-    return files.finish(updater, model, source, settings, run.best_step)
+    chosen = run.best_step if settings.keep == "best" else -1
+    return files.finish(updater, model, source, settings, chosen)
 
 
 def _step(run: _Run, step: int) -> StepMetric:
@@ -256,12 +257,13 @@ def _broken(member: Trajectory) -> str | None:
 
 
 def _score(run: _Run, evaluate: Evaluate, done: int) -> float:
-    """The held-out score; the weights are kept where it is the best so far."""
+    """The held-out score; by setting the weights are kept where it is the best so far."""
     score = run.ranks.gathered(evaluate(done))[0]
     run.files.append("scores.jsonl", [Score(step=done, score=score)])
     if score > run.best:
         run.best, run.best_step = score, done
-        run.files.save_best(run.updater, done)
+        if run.settings.keep == "best":
+            run.files.save_best(run.updater, done)
     return score
 
 

@@ -72,12 +72,8 @@ class TaskOrder:
         return [self._tasks[name] for name in picked]
 
     def _allowed(self, step: int) -> set[str]:
-        """The tasks of the levels that the curriculum has reached."""
+        """The tasks of the levels that the curriculum has reached, the lowest there is at least."""
         levels = [level for begins, level in self._settings.levels_by_step if begins <= step]
-        most = max(levels, default=3)
-        allowed = {name for name, task in self._tasks.items() if task.level <= most}
-        if not allowed:
-            raise BadInput(
-                f"there is no task of up to level {most}, which the curriculum begins with"
-            )
-        return allowed
+        lowest = min(task.level for task in self._tasks.values())
+        most = max(lowest, max(levels, default=3))
+        return {name for name, task in self._tasks.items() if task.level <= most}

@@ -1,7 +1,8 @@
 """`Recipe`: one frozen, validated config that says everything about a run.
 
-Every default is the setting of the quickstart. A recipe is a TOML file with these sections; a
-misspelt name is an error.
+Every default is the setting of the quickstart, but for those of `rl` that change the algorithm:
+there the defaults change nothing, and the quickstart's recipe does. A recipe is a TOML file with
+these sections; a misspelt name is an error.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ class TaskSettings(Record):
 
     train: dict[Level, Whole] = {1: 30, 2: 42, 3: 3}
     valid: dict[Level, Whole] = {1: 30, 2: 30}
-    test: dict[Level, Whole] = {1: 80, 2: 80, 3: 10}
+    test: dict[Level, Whole] = {1: 75, 2: 75, 3: 10}
 
 
 class ToolSettings(Record):
@@ -69,9 +70,9 @@ class RolloutSettings(Record):
     """
 
     prompt: Literal["brief", "full"] = "brief"
-    max_turns: Positive = 10
+    max_turns: Positive = 8
     turn_tokens: Positive = 120
-    chunk: Positive = 320
+    chunk: Positive = 640
     slots: Positive = 128
     context: Positive = 2048
     dtype: Literal["float32", "bfloat16"] = "float32"
@@ -154,8 +155,8 @@ class RowSettings(Record):
 
 class RlSettings(Record):
     """Everything about a reinforcement-learning run. The defaults suit a model of about 1 M
-    parameters; `webfarer.recipes` has those of the papers. Of 0 `steps`, `webfarer run` has no such
-    stage.
+    parameters; `webfarer.recipes` has the quickstart's and those of the papers. Of 0 `steps`,
+    `webfarer run` has no such stage.
 
     `algorithm` is a row of the table, `row` what is otherwise than there. A step makes `group`
     attempts at each of `tasks` tasks, sampled at `temperature` (never with top-p or top-k), and
@@ -169,18 +170,20 @@ class RlSettings(Record):
     attempts are made at each task before training, where the algorithm has a pre-filter: tasks that
     all of them solve are left out, and with `drop_unsolved` those that none does. `partly_solved`
     is the share of a step's tasks drawn again from those that some attempts solved and others not.
-    `levels_by_step` is a curriculum: from that step on, tasks of up to that level. `micro_tokens`
-    is the longest packed row of a forward pass: the gradients of a mini-batch are added up over as
-    many rows as it takes, to the same loss whatever their length. `checkpointing` keeps no layer's
-    activations for the backward pass but computes them again. `lora_rank` above 0 trains adapters
-    of that rank beside frozen weights, scaled by `lora_alpha` / rank, on `lora_targets`:
-    "all-linear", or names of layers separated by commas. `precision` is that of the layers' sums:
-    weights are in float32 either way, for a step of AdamW at 1e-6 is lost in bfloat16's rounding.
-    `shard`: where several processes train, each holds a share of weights, gradients and optimiser
-    state, for a model whose training does not fit one device. The mean gap between the engine's and
-    the trainer's log-probabilities is said aloud above `gap_alarm` (nats), and entropy below
-    `entropy_alarm` times that of the first step. A step is kept every `checkpoint_every`, scored
-    every `eval_every` (0: never) and written out for people to read every `show_every` (0: never).
+    `levels_by_step` is a curriculum: from that step on, tasks of up to that level, or of the lowest
+    there is. `micro_tokens` is the longest packed row of a forward pass: the gradients of a
+    mini-batch are added up over as many rows as it takes, to the same loss whatever their length.
+    `checkpointing` keeps no layer's activations for the backward pass but computes them again.
+    `lora_rank` above 0 trains adapters of that rank beside frozen weights, scaled by `lora_alpha` /
+    rank, on `lora_targets`: "all-linear", or names of layers separated by commas. `precision` is
+    that of the layers' sums: weights are in float32 either way, for a step of AdamW at 1e-6 is lost
+    in bfloat16's rounding. `shard`: where several processes train, each holds a share of weights,
+    gradients and optimiser state, for a model whose training does not fit one device. The mean gap
+    between the engine's and the trainer's log-probabilities is said aloud above `gap_alarm` (nats),
+    and entropy below `entropy_alarm` times that of the first step. A step is kept every
+    `checkpoint_every`, scored every `eval_every` (0: never) and written out for people to read
+    every `show_every` (0: never). The weights that come out are those of the best score, or the
+    last ones (`keep`): few held-out tasks cannot tell steps apart.
     """
 
     algorithm: str = "dupo"
@@ -207,7 +210,7 @@ class RlSettings(Record):
     drop_unsolved: bool = False
     partly_solved: Share = 0.0
     levels_by_step: tuple[tuple[Whole, Level], ...] = ()
-    micro_tokens: int = Field(default=8192, ge=2)
+    micro_tokens: int = Field(default=2048, ge=2)
     precision: Literal["float32", "bf16"] = "float32"
     checkpointing: bool = False
     shard: bool = False
@@ -218,6 +221,7 @@ class RlSettings(Record):
     entropy_alarm: Share = 0.1
     checkpoint_every: Positive = 10
     eval_every: Whole = 10
+    keep: Literal["best", "last"] = "best"
     show_every: Whole = 20
 
 
@@ -279,8 +283,8 @@ class Recipe(Record):
     """Everything about a run. `model` is a folder or a hub id; empty: the base model that comes
     with Webfarer. `family` names the model's chat family where its files do not show it. `further`:
     the report also has what as many seconds of further fine-tuning give as reinforcement learning
-    took. `workers` processes make attempts and train side by side (0: one a core up to four, and
-    one on an accelerator)."""
+    took. `workers` processes make attempts, and train in reinforcement learning, side by side (0:
+    one a core up to four, and one on an accelerator)."""
 
     name: str = Field(default="quickstart", pattern=r"^[\w.-]*\w[\w.-]*$")
     seed: int = 1
