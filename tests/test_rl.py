@@ -24,6 +24,7 @@ from webfarer.train.rl_batch import (  # noqa: E402
     micro_batches,
     mini_batches,
 )
+from webfarer.train.rl_files import RunFiles  # noqa: E402
 from webfarer.train.rl_metrics import Score, StepMetric  # noqa: E402
 from webfarer.train.rl_tasks import Seen, TaskOrder  # noqa: E402
 from webfarer.train.scorer import Scorer  # noqa: E402
@@ -393,3 +394,22 @@ def test_the_weights_that_come_out_are_those_of_the_best_score_or_the_last(
     first, out = (load_model(folder, device="cpu").state_dict() for folder in (tiny_model, made))
     same = all(torch.equal(first[name], out[name]) for name in first)
     assert same == (keep == "best")
+
+
+def test_killed_between_the_model_and_the_removal_of_its_checkpoints(
+    tiny_model, tmp_path, monkeypatch
+):
+    settings = SETTINGS.model_copy(update={"steps": 2, "eval_every": 1})
+    given = {"tasks": TASKS, "out": tmp_path, "evaluate": float}
+
+    def killed(*_):
+        raise Killed
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunFiles, "_tidy", killed)
+        with pytest.raises(Killed):
+            reinforce(settings, tiny_model, Bandit(tiny_model), **given)
+    assert (tmp_path / "model").exists()
+    assert len(list(tmp_path.glob("*.safetensors"))) == 2
+    reinforce(settings, tiny_model, Bandit(tiny_model), **given)
+    assert not list(tmp_path.glob("*.safetensors"))

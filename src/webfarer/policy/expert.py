@@ -71,7 +71,7 @@ class Expert:
 
     name = "expert"
     trainable = False
-    places = None
+    places: int | None = None
 
     def __init__(self, atlases: Mapping[str, Atlas], fault_rate: float = 0.0) -> None:
         self._atlases = atlases

@@ -32,8 +32,16 @@ class RunFiles:
         self._out, self._key, self._ranks = out, key, ranks
 
     def finished(self) -> bool:
-        """Whether the run's model is there. Raises BadInput where it is another's."""
-        return self._ranks.told(lambda: finished(self.model, self._key))
+        """Whether the run's model is there; then its checkpoints are not. Raises BadInput where it
+        is another's."""
+
+        def look() -> bool:
+            there = finished(self.model, self._key)
+            if there:
+                self._tidy()  # killed just before they were removed
+            return there
+
+        return self._ranks.told(look)
 
     def claim(self) -> None:
         """Puts the run's key into its folder before anything else is: what another run left there
@@ -100,11 +108,14 @@ class RunFiles:
 
         def write() -> None:
             save_model(policy, source, self.model, self._key, settings, about, weights)
-            for name in (_CHECKPOINT, _BEST):
-                (self._out / name).unlink(missing_ok=True)
+            self._tidy()
 
         self._ranks.told(write)
         return self.model
+
+    def _tidy(self) -> None:
+        for name in (_CHECKPOINT, _BEST):
+            (self._out / name).unlink(missing_ok=True)
 
     def _save(self, name: str, updater: Updater, step: int, key: str) -> None:
         path, first = self._out / name, self._ranks.first

@@ -70,7 +70,7 @@ class RolloutSettings(Record):
     """
 
     prompt: Literal["brief", "full"] = "brief"
-    max_turns: Positive = 8
+    max_turns: Positive = 10
     turn_tokens: Positive = 120
     chunk: Positive = 640
     slots: Positive = 128
