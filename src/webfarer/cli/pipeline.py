@@ -28,7 +28,13 @@ from webfarer.cli.run_folder import SCRIPTED, RunFolder, make_share, reinforce_t
 from webfarer.cli.run_report import change, funnel_stages, learning, samples, training
 from webfarer.cli.run_worlds import SPLITS, graphs
 from webfarer.cli.train import shown, tell_left_out
-from webfarer.cli.workers import alongside, side_by_side, threads_shared, workers_for
+from webfarer.cli.workers import (
+    alongside,
+    make_ready,
+    side_by_side,
+    threads_shared,
+    workers_for,
+)
 from webfarer.curate.training_set import make_training_set, read_training_set
 from webfarer.evals.report import build_report, write
 from webfarer.grade.rules import equivalent
@@ -57,6 +63,8 @@ class Run:
 
     def all(self) -> Report:
         """Every stage that is not done, in order; then the report."""
+        if self.recipe.workers != 1:
+            make_ready()
         self.data.renderer.count("")  # a model that cannot be used is told before anything is made
         self.worlds()
         self.tasks()

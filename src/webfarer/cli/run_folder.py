@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from webfarer.cli.agents import arena, local_policy, trainee
 from webfarer.cli.manifest import keep_engine
 from webfarer.cli.progress import Teller, Update
-from webfarer.cli.run_worlds import language
+from webfarer.cli.run_worlds import SPLITS, language
 from webfarer.curate.funnel import funnel
 from webfarer.curate.tokens import segments_of
 from webfarer.graph.files import load
@@ -37,6 +37,7 @@ class RunFolder:
 
     def __init__(self, recipe: Recipe, folder: Path) -> None:
         self.recipe, self.folder = recipe, folder
+        self._opened: dict[Split, dict[str, World]] = {}
 
     # What is there
 
@@ -44,13 +45,19 @@ class RunFolder:
     def renderer(self) -> ChatRenderer:
         return load_renderer(model_folder(self.recipe.model), self.recipe.family)
 
-    @cached_property
+    @property
     def worlds(self) -> dict[str, World]:
         """The worlds of the run by folder name, which is the split, a dash and the world's name."""
-        folders = sorted(path for path in (self.folder / "worlds").iterdir() if path.is_dir())
-        spoken = language(self.recipe)
-        loaded = (load(path, path.name.partition("-")[2], spoken) for path in folders)
-        return {path.name: World(graph) for path, graph in zip(folders, loaded, strict=True)}
+        return {name: world for split in sorted(SPLITS) for name, world in self.of(split).items()}
+
+    def of(self, split: Split) -> dict[str, World]:
+        """Those of a split."""
+        if split not in self._opened:
+            spoken, found = language(self.recipe), (self.folder / "worlds").glob(f"{split}-*")
+            loaded = {path.name: load(path, path.name.partition("-")[2], spoken)
+                      for path in sorted(found)}  # fmt: skip
+            self._opened[split] = {name: World(graph) for name, graph in loaded.items()}
+        return self._opened[split]
 
     @cached_property
     def _entities(self) -> EntitySplit | None:
@@ -75,10 +82,7 @@ class RunFolder:
         return {task.id: task for task in read_jsonl(self.folder / f"tasks/{split}.jsonl", Task)}
 
     def arena(self, split: Split) -> Arena:
-        worlds = by_name(
-            world.graph for name, world in self.worlds.items() if name.startswith(split)
-        )
-        recipe = self.recipe
+        worlds, recipe = by_name(world.graph for world in self.of(split).values()), self.recipe
         return arena(
             worlds, self.renderer.count, recipe.tools, recipe.rollout, recipe.seed, recipe.grade
         )
@@ -135,7 +139,7 @@ class RunFolder:
         recipe = self.recipe
         if stage in SCRIPTED:
             split = SCRIPTED[stage]
-            worlds = [world for name, world in self.worlds.items() if name.startswith(split)]
+            worlds = self.of(split).values()
             faults = recipe.expert.fault_rate if stage == "expert" else 0.0
             return Expert({world.graph.name: world.atlas for world in worlds}, faults)
         name = stage.removeprefix("eval-")

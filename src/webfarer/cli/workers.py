@@ -13,14 +13,17 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing.context import SpawnProcess
+from multiprocessing import forkserver
+from multiprocessing.process import BaseProcess
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from webfarer.train.processes import Ranks
 
 _MOST = 4  # each holds a model, its cache and the worlds
+_NEEDED = ("webfarer.policy.local", "webfarer.train.rl", "webfarer.cli.run_folder")
 _POLL = 0.5  # seconds
+_FORKS = "forkserver" in multiprocessing.get_all_start_methods()
 
 
 def workers_for(asked: int, chunks: int, *, local: bool) -> int:
@@ -90,10 +93,10 @@ def _member(meeting: str, rank: int, count: int) -> Iterator[Ranks]:
 @contextmanager
 def _started(
     numbers: range, count: int, work: Callable[..., None], given: tuple[Any, ...]
-) -> Iterator[list[SpawnProcess]]:
-    context = multiprocessing.get_context("spawn")
+) -> Iterator[list[BaseProcess]]:
+    context = _context()
     processes = [
-        context.Process(target=_begin, args=(os.getpid(), work, given, number, count), daemon=True)
+        context.Process(target=_begin, args=(work, given, number, count), daemon=True)
         for number in numbers
     ]
     try:
@@ -107,20 +110,35 @@ def _started(
                 process.join()
 
 
-def _begin(
-    parent: int, work: Callable[..., None], given: tuple[Any, ...], number: int, count: int
-) -> None:
+def make_ready() -> None:
+    """Begins to import what processes will need, in the background: that takes seconds."""
+    if _FORKS:
+        _context()
+        forkserver.ensure_running()
+
+
+def _context() -> Any:
+    """Processes are forked from one that has imported everything and computed nothing; where there
+    is no such thing, each begins anew."""
+    context = multiprocessing.get_context("forkserver" if _FORKS else "spawn")
+    if _FORKS:
+        context.set_forkserver_preload(list(_NEEDED))
+    return context
+
+
+def _begin(work: Callable[..., None], given: tuple[Any, ...], number: int, count: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a person stops the parent, which stops us
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     with open(os.devnull, "w") as nowhere:  # noqa: PTH123 - a device, not a path of ours
         os.dup2(nowhere.fileno(), 2)
     with threads_shared(count):
         work(*given, number, count)
 
 
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        threading.Event().wait(_POLL)
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
     os._exit(1)
 
 
