@@ -140,7 +140,7 @@ def complaint(name: str, model: Path, out: Path, ranks, error: Exception | None)
 def main(model: Path, out: Path) -> None:
     import torch.distributed as dist
 
-    from webfarer.train.processes import Ranks
+    from webfarer.train.processes import Ranks, leave
 
     dist.init_process_group("gloo")
     ranks = Ranks(dist.get_rank(), dist.get_world_size())
@@ -161,7 +161,7 @@ def main(model: Path, out: Path) -> None:
             said.append(repr(own))
     found = {"made": made, "said": said}
     (out / f"process-{ranks.rank}.json").write_text(json.dumps(found))
-    dist.destroy_process_group()
+    leave()
 
 
 if __name__ == "__main__":

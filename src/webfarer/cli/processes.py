@@ -27,7 +27,7 @@ def processes() -> Iterator[Ranks]:
     Where something goes wrong, the process that fails first says so; those that fail with it end in
     silence. Raises BadInput where a machine has fewer accelerators than processes.
     """
-    from webfarer.train.processes import Ranks
+    from webfarer.train.processes import Ranks, leave
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
@@ -51,7 +51,7 @@ def processes() -> Iterator[Ranks]:
         raise
     finally:
         if dist.is_initialized():
-            dist.destroy_process_group()
+            leave()
 
 
 def _backend() -> str:

@@ -81,13 +81,13 @@ def _join(
 def _member(meeting: str, rank: int, count: int) -> Iterator[Ranks]:
     import torch.distributed as dist
 
-    from webfarer.train.processes import Ranks
+    from webfarer.train.processes import Ranks, leave
 
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     try:
         yield Ranks(rank, count)
     finally:
-        dist.destroy_process_group()
+        leave()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ program and read by no other.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -25,6 +26,7 @@ from webfarer.train.sharding import is_sharded
 from webfarer.types import BadInput, WebfarerError
 
 _BUCKET = 1 << 24  # numbers
+_LETTING_GO = 0.2  # seconds
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -106,6 +108,17 @@ class Ranks:
                 kind = BadInput if exit_code == BadInput.exit_code else WebfarerError
                 raise kind(f"process {rank}: {text}")
         return [box[0] for box in boxes]
+
+
+def leave() -> None:
+    """Leaves the process group, as the last thing that a process has to do with it.
+
+    Gloo's threads let go of the tensors of the last sums a moment after everyone has them, which
+    takes Python's lock; torch does not wait for them, and one that comes as Python is ending aborts
+    the process: seen in one run of three. Hence the pause, in which they have the lock.
+    """
+    dist.destroy_process_group()
+    time.sleep(_LETTING_GO)
 
 
 def _told(error: Exception | None) -> tuple[int, str] | None:
