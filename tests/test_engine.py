@@ -24,6 +24,8 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
@@ -114,10 +116,89 @@ async def test_logprobs_equal_a_full_forward_ragged_multi_turn(family: str) -> N
     check_exact(model, await asyncio.gather(*[turns(engine, i) for i in range(12)]))
 
 
+FAMILIES = {
+    "llama": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, attention_bias=True, mlp_bias=True)),
+    "mistral": lambda: MistralForCausalLM(MistralConfig(**SHAPE, sliding_window=None)),
+    "qwen2": lambda: make("qwen2"),
+    "qwen3": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE, tie_word_embeddings=True)),
+}
+
+
+def shaken(model: PreTrainedModel) -> PreTrainedModel:
+    """Norms that are not 1 and biases that are not 0: one that is left out shows."""
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            parameter.data += 0.3 * torch.randn_like(parameter)
+    return model.eval()
+
+
+def not_lean(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: PreTrainedModel) -> None:
+        raise ValueError("not here")
+
+    monkeypatch.setattr(support, "Lean", refuse)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+async def test_the_lean_pass_gives_what_the_models_own_modules_give(
+    monkeypatch: pytest.MonkeyPatch, family: str, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(3)
+    model = shaken(FAMILIES[family]()).to(dtype)
+    lean = LocalEngine(model, slots=16, context=512)
+    not_lean(monkeypatch)
+    own = LocalEngine(model, slots=16, context=512)
+    assert (lean._forward.lean is None, own._forward.lean is None) == (False, True)
+    assert own._cache.packed
+    for engine in (lean, own):
+        runs = await asyncio.gather(*[turns(engine, i) for i in range(12)])
+        gaps = [
+            (full_forward(model, prompt, done.ids) - torch.tensor(done.logprobs)).abs()
+            for run in runs
+            for prompt, done in run
+        ]
+        if dtype == torch.float32:
+            assert float(torch.cat(gaps).max()) < 1e-4
+        else:
+            assert float(torch.cat(gaps).mean()) < 0.02
+
+
+async def test_the_lean_pass_reads_weights_that_changed_in_place() -> None:
+    model = make()
+    engine = LocalEngine(model, slots=4, context=128)
+    await turns(engine, 0, n=1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.05 * torch.randn_like(parameter)
+    engine.refresh(1)
+    check_exact(model, await asyncio.gather(*[turns(engine, i, n=1) for i in range(3)]))
+
+
+@pytest.mark.parametrize("changed", ["another family", "a layer of its own", "a hook"])
+async def test_a_model_the_lean_pass_would_be_wrong_for_runs_its_own_modules(changed: str) -> None:
+    class Louder(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2.0 * super().forward(x)
+
+    model: Any = make()
+    if changed == "another family":
+        model = Olmo2ForCausalLM(Olmo2Config(**SHAPE, pad_token_id=0)).eval()
+    elif changed == "a layer of its own":
+        model.model.layers[1].mlp.up_proj = Louder(32, 48, bias=False)
+    else:
+        model.model.layers[0].register_forward_hook(lambda _, __, out: 1.5 * out)
+    engine = LocalEngine(model, slots=8, context=512)
+    assert engine._forward.lean is None
+    assert engine._cache.packed
+    check_exact(model, await asyncio.gather(*[turns(engine, i) for i in range(4)]))
+
+
 async def test_a_model_that_attends_in_a_way_of_its_own_is_padded(
     monkeypatch: pytest.MonkeyPatch, model: PreTrainedModel
 ) -> None:
     """Where spans do not reach the model's layers, the probe finds it out."""
+    not_lean(monkeypatch)
     monkeypatch.setattr(support, "attending", lambda _: contextlib.nullcontext())
     engine = LocalEngine(model, slots=5, context=512, chunk=7)
     assert not engine._cache.packed

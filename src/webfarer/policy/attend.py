@@ -100,19 +100,31 @@ def attend(
     asked = [name for name in _UNKNOWN if kwargs.get(name) is not None]
     if spans is None or attention_mask is not None or asked:
         raise ValueError(f"attention by spans cannot do {asked or 'a forward without spans'}")
-    query_NHD = query_1HND[0].transpose(0, 1).to(key_RKTD.dtype)
+    query_NHD = query_1HND[0].transpose(0, 1)
+    out_NHD = over_spans(query_NHD, key_RKTD, value_RKTD, spans, scaling)
+    return out_NHD[None], None
+
+
+def over_spans(
+    query_NHD: Tensor,
+    key_RKTD: Tensor,
+    value_RKTD: Tensor,
+    spans: Sequence[Span],
+    scale: float | None,
+) -> Tensor:
+    """Attention (N, heads, head_dim), each span's tokens reading its rows."""
+    query_NHD, kind = query_NHD.to(key_RKTD.dtype), query_NHD.dtype
     outs = [
         _attend(
             query_NHD[span.tokens],
             key_RKTD[span.rows, :, : span.length],
             value_RKTD[span.rows, :, : span.length],
             span,
-            scaling,
+            scale,
         )
         for span in spans
     ]
-    out_NHD = outs[0] if len(outs) == 1 else torch.cat(outs)
-    return out_NHD[None].to(query_1HND.dtype), None
+    return (outs[0] if len(outs) == 1 else torch.cat(outs)).to(kind)
 
 
 def _attend(

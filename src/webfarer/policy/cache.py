@@ -100,22 +100,33 @@ class SlotCache(Cache):
         self, key_states: Tensor, value_states: Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[Tensor, Tensor]:
         """Writes (B, kv_heads, T, head_dim) and returns the rows' keys and values so far."""
-        return (
-            self._put(self.keys[layer_idx], key_states),
-            self._put(self.values[layer_idx], value_states),
+        keys, values = self.write(
+            layer_idx, key_states.transpose(1, 2), value_states.transpose(1, 2)
         )
+        if self.step.spans is not None:
+            return keys, values
+        return self._read(keys), self._read(values)
 
-    def _put(self, buffer: _Buffer, new: Tensor) -> Tensor:
-        step = self.step
+    def write(self, layer: int, key_BTKD: Tensor, value_BTKD: Tensor) -> tuple[Tensor, Tensor]:
+        """Writes the step's keys and values, head after head; returns all that the layer holds."""
+        pair = (self.keys[layer], key_BTKD), (self.values[layer], value_BTKD)
+        keys, values = (self._put(buffer, new_BTKD) for buffer, new_BTKD in pair)
+        return keys, values
+
+    def _put(self, buffer: _Buffer, new_BTKD: Tensor) -> Tensor:
         held = buffer.held
         if held is None:
-            exact = self.packed and new.device.type == "cpu"
-            held = buffer.make(self.rows, self.capacity, new, torch.float32 if exact else new.dtype)
-        held[step.rows, :, step.write] = new.transpose(1, 2).to(held.dtype)
-        if step.spans is not None:
-            return held
+            exact = self.packed and new_BTKD.device.type == "cpu"
+            kind = torch.float32 if exact else new_BTKD.dtype
+            held = buffer.make(self.rows, self.capacity, new_BTKD, kind)
+        held[self.step.rows, :, self.step.write] = new_BTKD.to(held.dtype)
+        return held
+
+    def _read(self, held: Tensor) -> Tensor:
+        """The step's rows as far as the longest goes."""
+        step = self.step
         if step.gather is None:
-            return held[: len(new), :, : step.length]
+            return held[: len(step.at), :, : step.length]
         return held[:, :, : step.length].index_select(0, step.gather)
 
     def get_seq_length(self, layer_idx: int = 0) -> int:
@@ -169,8 +180,8 @@ class _Buffer:
         self._memory: Tensor | None = None
 
     def make(self, rows: int, capacity: int, like: Tensor, dtype: torch.dtype) -> Tensor:
-        """Zeroes for rows of `capacity`, with the heads and device of `like`."""
-        shape = (rows, like.shape[1], capacity + 1, like.shape[3])
+        """Zeroes for rows of `capacity`, with the heads (last but one) and device of `like`."""
+        shape = (rows, like.shape[-2], capacity + 1, like.shape[-1])
         size, memory = int(np.prod(shape)), self._memory
         if memory is None or len(memory) < size or memory.dtype != dtype:
             self._memory = memory = None
@@ -186,7 +197,7 @@ class _Buffer:
         kept = old[keep, :, :width]
         old.zero_()
         self.held = None
-        fresh = self.make(rows, capacity, old, old.dtype)
+        fresh = self.make(rows, capacity, old.transpose(1, 2), old.dtype)
         fresh[: len(keep), :, :width] = kept
 
     def clear(self, *, free: bool) -> None:

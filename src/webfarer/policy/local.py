@@ -30,7 +30,7 @@ from webfarer.policy.model import load_model
 from webfarer.policy.sample import draw, uniforms
 from webfarer.policy.slots import Slots
 from webfarer.policy.stops import Stops
-from webfarer.policy.support import as_prompt, check_model, forward, out_of_memory, serving
+from webfarer.policy.support import as_prompt, check_model, out_of_memory, serving
 from webfarer.types import BadInput, FailureError
 
 _GROW = 256  # positions by which the cache grows
@@ -67,7 +67,8 @@ class LocalEngine:
 
     Log-probabilities equal a full forward pass within 1e-4 in float32; in bfloat16 the mean
     absolute difference is under 0.01. The same requests in the same order give the same results
-    bit for bit. Raises BadInput for a model that it would be wrong for.
+    bit for bit. The model's weights may change between requests (`refresh`); its layers may not be
+    replaced or wrapped. Raises BadInput for a model that it would be wrong for.
     """
 
     def __init__(
@@ -86,13 +87,13 @@ class LocalEngine:
             raise ValueError("slots, context, chunk and batch_tokens must be positive")
         if max_cache_tokens is not None and max_cache_tokens < context:
             raise ValueError(f"max_cache_tokens {max_cache_tokens} holds no context of {context}")
-        packed = check_model(model, context)
+        self._forward = check_model(model, context)
         config = model.config.get_text_config()
         self.context = context
         self.version = version
         self._model = model
         self._device = model.device
-        self._cache = SlotCache(config.num_hidden_layers, model.device, packed=packed)
+        self._cache = SlotCache(config.num_hidden_layers, model.device, packed=self._forward.packed)
         self._slots = Slots(slots, context)
         self._stops = Stops(config.vocab_size, tokenizer)
         self._budget = slots * context if max_cache_tokens is None else max_cache_tokens
@@ -321,7 +322,7 @@ class LocalEngine:
         end_B = np.minimum(start_B + steps, end_B)
         step = cache.begin(slots.row_S[slots_B], start_B, end_B)
         ids = slots.tokens_ST[slots_B[step.which], step.at].astype(np.int64)
-        logits_BV = forward(self._model, cache, ids)
+        logits_BV = self._forward(cache, ids)
         slots.cached_S[slots_B] = end_B
         return logits_BV
 

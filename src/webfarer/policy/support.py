@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
-from functools import lru_cache
+from contextlib import contextmanager, nullcontext, suppress
 from itertools import pairwise
 
 import numpy as np
@@ -22,36 +21,72 @@ from transformers import PreTrainedConfig, PreTrainedModel
 from webfarer.policy.attend import attending
 from webfarer.policy.cache import SlotCache
 from webfarer.policy.engine import Sampling
+from webfarer.policy.lean import Lean
 from webfarer.types import BadInput
 
 _NEEDED = ("input_ids", "attention_mask", "position_ids", "past_key_values")
 _PROBE = 7  # tokens of the longer probe sequence
 
 
-def check_model(model: PreTrainedModel, context: int) -> bool:
-    """Whether the engine may pack the model's tokens and attend by spans; else it pads them.
+class Forward:
+    """How the engine runs a model: packed or padded, through its own modules or a `Lean` pass."""
+
+    def __init__(self, model: PreTrainedModel, *, packed: bool, lean: Lean | None = None) -> None:
+        self.model, self.packed, self.lean = model, packed, lean
+        self._keeps = "logits_to_keep" in inspect.signature(model.forward).parameters
+
+    def __call__(self, cache: SlotCache, ids: np.ndarray) -> Tensor:
+        """Feeds the ids that the cache's step asks for; logits (B, V) of each sequence's last."""
+        step, device = cache.step, self.model.device
+        ids_BT, at_BT = (torch.from_numpy(array).to(device) for array in (ids, step.at))
+        last_B = torch.from_numpy(step.last_B).to(device) if self.packed else 1
+        if self.lean is not None:
+            return self.lean(cache, ids_BT, at_BT, last_B)  # pyright: ignore[reportArgumentType]
+        logits_BTV = self.model(
+            input_ids=ids_BT,
+            position_ids=at_BT,
+            past_key_values=cache,
+            use_cache=True,
+            **cache.sight(self.model.dtype),
+            **({"logits_to_keep": last_B} if self._keeps else {}),
+        ).logits
+        if not self.packed:
+            return logits_BTV[:, -1]
+        return logits_BTV[0] if self._keeps else logits_BTV[0, last_B]
+
+
+def check_model(model: PreTrainedModel, context: int) -> Forward:
+    """The fastest way of the engine's that gives what the model gives.
 
     Packing is measured on a CPU alone, so elsewhere a model attends in its own way. Raises BadInput
     where the engine would be wrong for the model, or the context too long.
     """
     reason = _refusal(model, context)
-    if reason is None and model.device.type == "cpu" and _fault(model, packed=True) is None:
-        return True
-    reason = reason or _fault(model, packed=False)
-    if reason is not None:
-        name = type(model).__name__
-        raise BadInput(f"the local engine cannot run {name}: {reason}; use another model or engine")
-    return False
+    if reason is None:
+        for way in _ways(model):
+            reason = _fault(way)
+            if reason is None:
+                return way
+    name = type(model).__name__
+    raise BadInput(f"the local engine cannot run {name}: {reason}; use another model or engine")
 
 
-def _fault(model: PreTrainedModel, *, packed: bool) -> str | None:
-    """What is wrong with the model over the engine's cache, or None."""
+def _ways(model: PreTrainedModel) -> Iterator[Forward]:
+    if model.device.type == "cpu":
+        with suppress(ValueError):
+            yield Forward(model, packed=True, lean=Lean(model))
+        yield Forward(model, packed=True)
+    yield Forward(model, packed=False)
+
+
+def _fault(way: Forward) -> str | None:
+    """What is wrong with the model run so over the engine's cache, or None."""
     try:
-        off = probe(model, packed=packed)
+        off = probe(way)
     except (TypeError, AttributeError, NotImplementedError, ValueError, RuntimeError) as error:
         said = f"{type(error).__name__}: {error}".splitlines()[0]
         return f"it does not run over the engine's cache ({said})"
-    limit = 1e-3 if model.dtype == torch.float32 else 0.25
+    limit = 1e-3 if way.model.dtype == torch.float32 else 0.25
     return None if off <= limit else f"its cached log-probabilities are off by {off:.2g}"
 
 
@@ -84,22 +119,22 @@ def _kind(window: int | None, config: PreTrainedConfig) -> list[str]:
 
 
 @torch.inference_mode()
-def probe(model: PreTrainedModel, *, packed: bool) -> float:
+def probe(way: Forward) -> float:
     """The mean difference in log-probability between a ragged cached run and a plain one.
 
     Tokens are fed as in a first pre-fill, one that goes on, and a decoding step.
     """
-    config = model.config.get_text_config()
+    model, config = way.model, way.model.config.get_text_config()
     tokens_BT = (np.arange(2 * _PROBE).reshape(2, _PROBE) * 37 + 11) % config.vocab_size
     lengths_B = np.array([_PROBE, _PROBE - 3])
-    cache = SlotCache(config.num_hidden_layers, model.device, packed=packed)
+    cache = SlotCache(config.num_hidden_layers, model.device, packed=way.packed)
     cache.reshape(2, _PROBE, [])
     bounds = [lengths_B * 0, lengths_B // 2, lengths_B - 1, lengths_B]
     logits_BV = torch.empty(0)
-    with serving(model, packed):
+    with serving(model, way.packed):
         for start_B, end_B in pairwise(bounds):
             step = cache.begin(np.arange(2), start_B, end_B)
-            logits_BV = forward(model, cache, tokens_BT[step.which, step.at])
+            logits_BV = way(cache, tokens_BT[step.which, step.at])
     off = 0.0
     with serving(model, packed=False):
         for row, length in enumerate(lengths_B.tolist()):
@@ -108,29 +143,6 @@ def probe(model: PreTrainedModel, *, packed: bool) -> float:
             got_V = logits_BV[row].float().log_softmax(-1)
             off = max(off, float((want_V - got_V).abs().mean()))
     return off
-
-
-def forward(model: PreTrainedModel, cache: SlotCache, ids: np.ndarray) -> Tensor:
-    """Feeds the ids that the cache's step asks for; the logits (B, V) of each sequence's last."""
-    step = cache.step
-    last_B = torch.from_numpy(step.last_B).to(model.device) if cache.packed else 1
-    keeps = "logits_to_keep" in _parameters(type(model))
-    logits_BTV = model(
-        input_ids=torch.from_numpy(ids).to(model.device),
-        position_ids=torch.from_numpy(step.at).to(model.device),
-        past_key_values=cache,
-        use_cache=True,
-        **cache.sight(model.dtype),
-        **({"logits_to_keep": last_B} if keeps else {}),
-    ).logits
-    if not cache.packed:
-        return logits_BTV[:, -1]
-    return logits_BTV[0] if keeps else logits_BTV[0, last_B]
-
-
-@lru_cache
-def _parameters(kind: type[PreTrainedModel]) -> frozenset[str]:
-    return frozenset(inspect.signature(kind.forward).parameters)
 
 
 @contextmanager
