@@ -1,4 +1,4 @@
-"""The run: data, trajectories, cold start, trusted scores, one stage after another.
+"""The run: data, trajectories, cold start, reinforcement learning, scores, one after another.
 
 Each stage reads what the stages before it wrote into the run's folder and writes its own; its key
 is the hash of its settings and of the keys it builds on. A run that is killed, anywhere, is run
