@@ -364,6 +364,17 @@ def test_webdancers_advantage_and_copies_by_variance_are_settings():
     assert changed("dupo", select="spread").select is keep_spread  # a filter without refill
 
 
+def test_weights_in_place_of_copies_are_refused_where_they_would_not_be_the_same():
+    """The mean of a batch counts each copy: of rewards 1, 0 and 0, the first group twice, it is 2/5
+    with copies and 1/3 with weights."""
+    row = RowSettings(advantage="batch", select="copies")
+    with pytest.raises(BadInput, match="as_weights=false"):
+        row_of(RlSettings(algorithm="dupo", row=row))
+    assert row_of(RlSettings(algorithm="dupo", row=row, as_weights=False)).advantage is within_batch
+    with pytest.raises(BadInput, match="as_weights=false"):
+        changed("ppo", select="copies")
+
+
 def test_ppos_discounts_are_settings():
     values = torch.tensor([[0.5, 0.2, 99.0, 0.1, 7.0], [0.0, 0.0, 0.0, 0.0, 0.0]])
     mask = torch.tensor([[1, 1, 0, 1, 0], [1, 0, 0, 0, 0]])

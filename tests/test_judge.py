@@ -463,6 +463,7 @@ def test_impossible_3_an_answer_that_no_one_could_judge_is_in_no_held_out_score(
 
     trainee = Trainee(Scripted(script=script), Sampler.__new__(Sampler), an_arena(grader=Half()))
     assert trainee.greedy([a_task(f"t{n}") for n in range(4)]) == 0.5
+    assert trainee.greedy([a_task(f"t{n}") for n in range(3)]) is None  # one of three is judged
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from test_metrics import attempt, same, samples, task
+from webfarer.cli.run_report import as_many_steps
 from webfarer.evals import build_report, read, table, to_json, write
+from webfarer.store.atomic import write_text
 from webfarer.types import BadInput
 from webfarer.types.report import MANIFEST_KEYS, FunnelStage, Report, TrainingPoint, check_manifest
 
@@ -149,3 +151,14 @@ def test_the_table_holds_levels_that_only_one_policy_was_scored_on():
         k=1, equivalent=same, manifest=MANIFEST,
     )  # fmt: skip
     assert ("greedy, level 2", "100.0%", "100.0%") in table(found)
+
+
+def test_as_many_steps_of_fine_tuning_as_take_the_seconds_of_reinforcement_learning(tmp_path):
+    """By hand: steps of 2 s on average, and 7 + 9 s: 8 steps."""
+    for name, lines in {
+        "sft": [{"seconds": 1.5}, {"seconds": 2.5}],
+        "rl": [{"rollout_s": 5.0, "update_s": 2.0}, {"rollout_s": 6.0, "update_s": 3.0}],
+    }.items():
+        (tmp_path / name).mkdir()
+        write_text(tmp_path / name / "metrics.jsonl", "".join(f"{json.dumps(x)}\n" for x in lines))
+    assert as_many_steps(tmp_path / "sft", tmp_path / "rl") == 8

@@ -180,6 +180,68 @@ def test_a_killed_run_ends_with_the_same_weights(name, moment, tiny_model, tmp_p
     assert asked.asked == []
 
 
+@pytest.mark.parametrize("step", [0, 4, 8])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_killed_beside_the_best_weights(step, moment, tiny_model, tmp_path, monkeypatch):
+    """Before they are written, and after them before their score is: the weights that come out are
+    those of the best score, whatever the next checkpoint would have been."""
+    settings = SETTINGS.model_copy(update={"steps": 9, "checkpoint_every": 3})
+    scores = {0: 0.5, 4: 0.6, 8: 0.55}
+    given = {"tasks": TASKS, "seed": 3, "evaluate": scores.get}
+    whole = reinforce(settings, tiny_model, Bandit(tiny_model), out=tmp_path / "whole", **given)
+    save, append = RunFiles.save_best, RunFiles.append
+
+    def dying_save(files, updater, at):
+        if at == step:
+            raise Killed
+        save(files, updater, at)
+
+    def dying_append(files, name, lines):
+        if name == "scores.jsonl" and lines[0].step == step:
+            raise Killed
+        append(files, name, lines)
+
+    with monkeypatch.context() as patch:
+        if moment == "before" and step != 8:  # 8 is not the best
+            patch.setattr(RunFiles, "save_best", dying_save)
+        else:
+            patch.setattr(RunFiles, "append", dying_append)
+        with pytest.raises(Killed):
+            reinforce(settings, tiny_model, Bandit(tiny_model), out=tmp_path / "again", **given)
+    again = reinforce(settings, tiny_model, Bandit(tiny_model), out=tmp_path / "again", **given)
+    for name in ("model.safetensors", "training.json"):
+        assert (again / name).read_bytes() == (whole / name).read_bytes()
+    said = [(one.step, one.score) for one in read_jsonl(tmp_path / "again/scores.jsonl", Score)]
+    assert said == list(scores.items())
+
+
+def test_a_model_that_was_removed_is_made_again_with_the_same_best_weights(tiny_model, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 4})
+    given = {"tasks": TASKS, "out": tmp_path, "evaluate": lambda done: 1.0 - done / 10}
+    made = reinforce(settings, tiny_model, Bandit(tiny_model), **given)
+    first = (made / "model.safetensors").read_bytes()
+    made.rename(tmp_path / "gone")
+    made = reinforce(settings, tiny_model, Bandit(tiny_model), **given)
+    assert (made / "model.safetensors").read_bytes() == first
+    assert [one.step for one in read_jsonl(tmp_path / "scores.jsonl", Score)] == [0, 4]
+
+
+def test_no_held_out_score_is_said_and_is_never_the_best(tiny_model, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 8})
+    scores = {0: 0.2, 8: 0.3}  # none after 4
+    reinforce(settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path, evaluate=scores.get)
+    assert [one.step for one in read_jsonl(tmp_path / "scores.jsonl", Score)] == [0, 8]
+    assert "no held-out score" in metrics(tmp_path)[3].note
+
+
+def test_fewer_tasks_than_a_step_asks_for_are_tried_once_each(tiny_model, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 2, "eval_every": 0, "tasks": 5})
+    bandit = Bandit(tiny_model)
+    reinforce(settings, tiny_model, bandit, TASKS[:3], tmp_path)
+    assert len(bandit.asked) == len(set(bandit.asked)) == 2 * 3 * 16
+    assert all("only 3 of 5 tasks are left" in metric.note for metric in metrics(tmp_path))
+
+
 def test_micro_batches_change_nothing(tiny_model, tmp_path):
     """The first step's loss and gradient; its Adam step divides noise by noise where there is no
     gradient, so weights are no measure."""
@@ -255,7 +317,7 @@ def test_what_another_run_left_before_its_first_checkpoint_is_not_taken(
     dying, given = Dying(tiny_model), {"tasks": TASKS, "seed": 3, "given": "tools"}
     with pytest.raises(Killed):
         reinforce(SETTINGS, tiny_model, dying, out=tmp_path, evaluate=dying.score, **given)
-    assert (tmp_path / "best.safetensors").exists()
+    assert (tmp_path / "best-00000.safetensors").exists()
     with pytest.raises(BadInput, match="another run"):
         reinforce(SETTINGS, tiny_model, Bandit(tiny_model), out=tmp_path, **(given | change))
 
@@ -338,6 +400,10 @@ def test_partly_solved_tasks_come_again_and_levels_in_turn():
     curriculum = TaskOrder(levels, RlSettings(levels_by_step=((0, 1), (5, 3))), 1)
     assert {task.level for task in curriculum.take(0, 0, 3)[0]} == {1}
     assert {task.level for task in curriculum.take(5, 0, 3)[0]} == {1, 2, 3}
+    late = TaskOrder(levels, RlSettings(levels_by_step=((5, 2),)), 1)
+    assert {task.level for task in late.take(0, 0, 3)[0]} == {1}  # it has not begun
+    hard = TaskOrder([*levels, a_task("t4", 7)], RlSettings(), 1)
+    assert {task.level for task in hard.take(0, 0, 4)[0]} == {1, 2, 3, 7}
 
 
 # Log-probabilities in chunks
@@ -381,6 +447,16 @@ def test_the_pre_filter_leaves_out_what_is_solved(tiny_model, tmp_path):
         (out / "model" / "training.json").parent.rename(out / "gone")
         reinforce(settings, tiny_model, again, TASKS, out)
         assert all(step >= 0 for step, _, _ in again.asked)  # it was kept
+
+
+def test_the_pre_filter_tries_again_what_failed_on_our_side(tiny_model, tmp_path):
+    settings = SETTINGS.model_copy(update={"steps": 1, "eval_every": 0, "prefilter": 3})
+    broken = Bandit(tiny_model, fails=lambda step: step == -1)
+    with pytest.raises(WebfarerError, match="failed on our side"):
+        reinforce(settings, tiny_model, broken, TASKS, tmp_path)
+    mended = Bandit(tiny_model)
+    reinforce(settings, tiny_model, mended, TASKS, tmp_path)
+    assert len({name for step, name, _ in mended.asked if step == -1}) == len(TASKS)
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])

@@ -235,9 +235,11 @@ def test_an_attempt_without_an_answer_is_an_outcome():
 # Steps that teach nothing
 
 
-def test_every_group_without_a_spread_is_said_and_alarmed(tiny_model, tmp_path):
+@pytest.mark.parametrize("name", ["dupo", "grpo"])
+def test_every_group_without_a_spread_is_said_and_alarmed(name, tiny_model, tmp_path):
     flat = Bandit(tiny_model, judge=lambda job, ids: False)
-    out = reinforce(settings(steps=4), tiny_model, flat, TASKS, tmp_path)
+    plan = settings(steps=4, algorithm=name, entropy_alarm=0.0)
+    out = reinforce(plan, tiny_model, flat, TASKS, tmp_path)
     found = metrics(tmp_path)
     assert [metric.alarms for metric in found] == [(), (), ("flat",), ("flat",)]
     assert "no group with a spread for 3 steps" in found[2].note

@@ -15,6 +15,7 @@ import pytest
 
 from commands import TINY
 from webfarer.cli.workers import alongside, side_by_side, workers_for
+from webfarer.types import WebfarerError
 
 
 def leave_a_mark(folder: Path, number: int, count: int) -> None:
@@ -37,6 +38,20 @@ def add_up(folder: Path, ranks) -> None:
 
     ranks.sum(torch.tensor([10.0]))
     assert ranks.gathered(ranks.rank) == [0, 1]
+
+
+def fall_over(folder: Path, ranks) -> None:
+    raise ValueError("no room for\nthe ladder")
+
+
+def test_what_a_process_that_dies_would_have_said_is_said():
+    import torch
+
+    with (
+        pytest.raises(WebfarerError, match=r"died \(no room for the ladder\): run the same"),
+        alongside(2, fall_over, (Path(),)) as ranks,
+    ):
+        ranks.sum(torch.tensor([1.0]))
 
 
 def test_every_share_is_done_and_watched(tmp_path):

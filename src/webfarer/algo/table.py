@@ -65,6 +65,7 @@ _SELECTS: dict[str, Select] = {
     "copies": duplicate,
     "copies_by_spread": duplicate_by_spread,
 }
+_COPYING = (duplicate, duplicate_by_spread)
 
 
 def row_of(settings: RlSettings) -> Algorithm:
@@ -78,6 +79,11 @@ def row_of(settings: RlSettings) -> Algorithm:
         raise BadInput(f"rl.algorithm: there is no {settings.algorithm}; choose one of {known}")
     _check(row, settings.row)
     row = replace(row, **_changes(row, settings.row))
+    if settings.as_weights and row.select in _COPYING and row.advantage is not within_group:
+        raise BadInput(
+            "rl.row: copies change the mean of a batch that advantages are normalised over, and "
+            "weights do not: set rl.as_weights=false"
+        )
     told = settings.row.refill or settings.row.select
     if told and row.refill and row.select is not keep_spread:
         raise BadInput("rl.row.refill fills up with groups that have a spread: use select spread")

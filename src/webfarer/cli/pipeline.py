@@ -25,7 +25,14 @@ from webfarer.cli.manifest import (
 )
 from webfarer.cli.progress import Teller, tell_toolless
 from webfarer.cli.run_folder import SCRIPTED, RunFolder, make_share, reinforce_too
-from webfarer.cli.run_report import change, funnel_stages, learning, samples, training
+from webfarer.cli.run_report import (
+    as_many_steps,
+    change,
+    funnel_stages,
+    learning,
+    samples,
+    training,
+)
 from webfarer.cli.run_worlds import SPLITS, graphs
 from webfarer.cli.train import shown, tell_left_out
 from webfarer.cli.workers import (
@@ -223,15 +230,12 @@ class Run:
         self._stage(name, self._key(name, settings, *above), work)
 
     def further(self) -> None:
-        """More fine-tuning, for as long as reinforcement learning took: what it is held against.
+        """More fine-tuning, for as long as the steps of reinforcement learning took: what it is
+        held against.
 
         The same trajectories, from the weights of the cold start, at its learning rate.
         """
-        manifest = read_manifest(self.folder)
-        assert manifest is not None
-        spent = {name: manifest.stages[name].seconds for name in ("sft", "rl")}
-        begun = len(training(self.folder / "sft" / "metrics.jsonl"))
-        steps = max(1, round(begun * spent["rl"] / spent["sft"]))
+        steps = as_many_steps(self.folder / "sft", self.folder / "rl")
         settings = self.recipe.sft.model_copy(update={"steps": steps, "valid_checks": 0})
         self._fine_tune("further", "sft", settings, self._keys["sft"])
 
@@ -244,7 +248,8 @@ class Run:
         )  # fmt: skip
 
         def work(out: Path) -> None:
-            if not (out / "metrics.jsonl").exists():  # the report needs them: train anew
+            spoilt = (out / "model").exists() and not (out / "metrics.jsonl").exists()
+            if spoilt:  # the report needs them: train anew
                 shutil.rmtree(out)
                 out.mkdir()
             count = workers_for(recipe.workers, recipe.rl.tasks, local=False)

@@ -65,10 +65,11 @@ def reinforce(
 ) -> None:
     """Improves a model by what its own attempts earn; killed, the same command goes on.
 
-    With --valid the weights of the best score are kept, else the last. OUT/metrics.jsonl has a line
-    a step, OUT/shown whole attempts to read. Settings that are not given are the recipe's, sections
-    rl, tools and rollout. With several processes, started by torchrun, each makes a share of the
-    attempts and of the update: torchrun --nproc-per-node 8 -m webfarer train rl ...
+    With --valid there is a held-out score every rl.eval_every steps, and with rl.keep=best the
+    weights of the best one are kept, else the last. OUT/metrics.jsonl has a line a step, OUT/shown
+    whole attempts to read. Settings that are not given are the recipe's, sections rl, tools and
+    rollout. With several processes, started by torchrun, each makes a share of the attempts and of
+    the update: torchrun --nproc-per-node 8 -m webfarer train rl ...
 
     Example:
 
@@ -118,7 +119,7 @@ def _train(
         closing(Live(teller, update, board)) as live,
     ):
 
-        def evaluate(done: int) -> float:
+        def evaluate(done: int) -> float | None:
             return live.scored(done, trainee.greedy(scored, ranks.share))
 
         return train(

@@ -16,10 +16,14 @@ class Live:
         self._score: float | None = None
         self._warned: set[str] = set()
 
-    def scored(self, done: int, score: float) -> float:
+    def scored(self, done: int, score: float | None) -> float | None:
         """Takes note of a held-out score, and gives it back."""
         self._score = score
-        if self._board:
+        if score is None:
+            self._teller.warn(
+                f"no held-out score after {done} steps: most of its attempts failed on our side"
+            )
+        elif self._board:
             self._board.score(done, score)
         return score
 

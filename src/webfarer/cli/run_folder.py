@@ -163,7 +163,7 @@ class RunFolder:
         with teller.bar(recipe.rl.algorithm, slim=True) as update:
             live = Live(teller, update)
 
-            def scored(done: int) -> float:
+            def scored(done: int) -> float | None:
                 return live.scored(done, trained.greedy(valid, ranks.share))
 
             reinforce(

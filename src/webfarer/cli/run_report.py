@@ -64,6 +64,15 @@ def learning(folder: Path) -> list[LearningPoint]:
     ]
 
 
+def as_many_steps(sft: Path, rl: Path) -> int:
+    """How many steps of fine-tuning take the seconds that those of reinforcement learning took.
+
+    Both count what their steps say, which is there however often a stage was killed."""
+    fine_tuned = [line["seconds"] for line in _lines(sft / "metrics.jsonl")]
+    spent = sum(line["rollout_s"] + line["update_s"] for line in _lines(rl / "metrics.jsonl"))
+    return max(1, round(spent * len(fine_tuned) / sum(fine_tuned)))
+
+
 def _lines(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         return []

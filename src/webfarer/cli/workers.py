@@ -15,7 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from webfarer.types import WebfarerError
 
 if TYPE_CHECKING:
     from webfarer.train.processes import Ranks
@@ -61,28 +64,42 @@ def alongside(count: int, work: Callable[..., None], given: tuple[Any, ...]) -> 
         yield Ranks()
         return
     with tempfile.TemporaryDirectory() as folder:
-        meeting = f"file://{folder}/meeting"
-        with (
-            _started(range(1, count), count, _join, (meeting, work, given)),
-            threads_shared(count),
-            _member(meeting, 0, count) as ranks,
-        ):
-            yield ranks
+        try:
+            with (
+                _started(range(1, count), count, _join, (folder, work, given)),
+                threads_shared(count),
+                _member(folder, 0, count) as ranks,
+            ):
+                yield ranks
+        except RuntimeError as error:
+            if "by peer" not in str(error):  # gloo has no type for it
+                raise
+            said = [path.read_text() for path in sorted(Path(folder).glob("said-*"))]
+            raise WebfarerError(
+                f"a process of this run died ({'; '.join(said) or 'killed, or out of memory'}): "
+                "run the same command again to go on, with workers=1 if it happens again"
+            ) from error
 
 
 def _join(
-    meeting: str, work: Callable[..., None], given: tuple[Any, ...], rank: int, count: int
+    folder: str, work: Callable[..., None], given: tuple[Any, ...], rank: int, count: int
 ) -> None:
-    with _member(meeting, rank, count) as ranks:
-        work(*given, ranks)
+    with _member(folder, rank, count) as ranks:
+        try:
+            work(*given, ranks)
+        except Exception as error:  # nobody sees what this process would say of it
+            said = " ".join(str(error).split()) or type(error).__name__
+            (Path(folder) / f"said-{rank}").write_text(said)
+            raise
 
 
 @contextmanager
-def _member(meeting: str, rank: int, count: int) -> Iterator[Ranks]:
+def _member(folder: str, rank: int, count: int) -> Iterator[Ranks]:
     import torch.distributed as dist
 
     from webfarer.train.processes import Ranks, leave
 
+    meeting = f"file://{folder}/meeting"
     dist.init_process_group("gloo", init_method=meeting, rank=rank, world_size=count)
     try:
         yield Ranks(rank, count)

@@ -60,13 +60,16 @@ class Trainee:
         """Graded attempts outside of any step, as an evaluation makes them."""
         return asyncio.run(together(self.policy, self.scored or self.arena, jobs))
 
-    def greedy(self, tasks: Sequence[Task], share: Share = lambda jobs, make: make(jobs)) -> float:
+    def greedy(
+        self, tasks: Sequence[Task], share: Share = lambda jobs, make: make(jobs)
+    ) -> float | None:
         """The share of tasks whose attempt at temperature 0 is correct; failures, and answers that
-        no one could judge, left out. `share` shares the attempts out over processes."""
+        no one could judge, left out. None where that leaves fewer than half: what is left is no
+        measure. `share` shares the attempts out over processes."""
         rolled = share(jobs_for(tasks, samples=0, greedy=True), self.attempts)
         found = [one.trajectory.verdict.status for one in rolled if one.trajectory.verdict]
         judged = [status for status in found if status != "unjudged"]
-        return judged.count("correct") / max(1, len(judged))
+        return judged.count("correct") / len(judged) if 2 * len(judged) >= len(rolled) > 0 else None
 
     def take(self, model: Stateful, version: int) -> None:
         """Copies the model's weights into the engine, which forgets its cache."""

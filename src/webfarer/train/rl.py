@@ -24,14 +24,15 @@ from webfarer.train.folder import source_hash
 from webfarer.train.processes import Ranks
 from webfarer.train.rl_batch import Drawn, Sampled, make_batch
 from webfarer.train.rl_files import RunFiles
-from webfarer.train.rl_metrics import Score, StepMetric, Watch, step_metric
+from webfarer.train.rl_metrics import Score, StepMetric, Watch, broken, step_metric
 from webfarer.train.rl_tasks import Seen, TaskOrder
 from webfarer.train.rl_update import Update, Updater
 from webfarer.train.scored import Trained, load_trained
-from webfarer.types import RlSettings, Task, Trajectory, WebfarerError, random_for
+from webfarer.types import RlSettings, Task, WebfarerError, random_for
 
-Evaluate = Callable[[int], float]
-"""Called with the steps done, the engine having the weights: a held-out score, higher is better."""
+Evaluate = Callable[[int], float | None]
+"""Called with the steps done, the engine having the weights: a held-out score, higher is better, or
+None where none can be given."""
 _DRY = 3  # steps in a row in which every attempt failed on our side, before the run stops
 
 
@@ -115,17 +116,18 @@ def reinforce(
     _resume(run, done)
     rollouts.take(model.weights, done)
     if evaluate and settings.eval_every and run.best_step < 0:
-        _score(run, evaluate, 0)
+        _score(run, evaluate, done)
     for step in range(done, settings.steps):
         metric = _step(run, step)
         rollouts.take(model.weights, step + 1)
         if evaluate and settings.eval_every and (step + 1) % settings.eval_every == 0:
-            metric = metric.model_copy(update={"score": _score(run, evaluate, step + 1)})
+            metric = _scored(metric, _score(run, evaluate, step + 1))
         files.append("metrics.jsonl", [metric])
         if progress:
             progress(metric, settings.steps)
         if (step + 1) % settings.checkpoint_every == 0 or step + 1 == settings.steps:
             files.save(updater, step + 1)
+            files.drop_bests(run.best_step)
     chosen = run.best_step if settings.keep == "best" else -1
     return files.finish(updater, model, source, settings, chosen)
 
@@ -175,7 +177,9 @@ def _sample(run: _Run, step: int) -> Drawn:
     settings, wanted = run.settings, run.settings.tasks
     if not run.row.refill:
         tasks, cursor = run.order.take(step, run.cursor, wanted)
-        return Drawn(_roll(run, step, tasks, settings.group, step), (), cursor)
+        once = list({task.id: task for task in tasks}.values())
+        note = "" if len(once) == wanted else f"only {len(once)} of {wanted} tasks are left"
+        return Drawn(_roll(run, step, once, settings.group, step), (), cursor, note)
     sampled: list[Sampled] = []
     cursor, places = run.cursor, ()
     for _ in range(settings.rounds):
@@ -204,21 +208,24 @@ def _roll(run: _Run, step: int, tasks: Sequence[Task], size: int, version: int) 
 def _prefiltered(run: _Run, tasks: Sequence[Task]) -> list[Task]:
     """DUPO's first filter (WebSailor, Li et al. 2025): without the tasks that every attempt of the
     first weights solves, and by setting those that none does. Its lots are kept as they are made;
-    a task whose attempts failed on our side stays."""
+    a task whose attempts failed on our side stays, and a run that goes on tries it again."""
     name, size = "prefilter.jsonl", run.settings.prefilter
     seen = {one.task: one for one in run.files.kept(name, Seen, 0)}
     run.rollouts.take(run.model.weights, 0)
     left = [task for task in tasks if task.id not in seen]
     for start in range(0, len(left), run.settings.tasks):
         lot = left[start : start + run.settings.tasks]
-        found = _seen(0, _roll(run, -1, lot, size, 0), [0] * len(lot))
+        sampled = _roll(run, -1, lot, size, 0)
+        found = [one for one in _seen(0, sampled, [0] * len(lot)) if one.valid]
         run.files.append(name, found)
+        _check_dry(run, sampled)
         seen |= {one.task: one for one in found}
-    return [task for task in tasks if not _settled(seen[task.id], run.settings.drop_unsolved)]
+    run.dry = 0
+    return [task for task in tasks if not _settled(seen.get(task.id), run.settings.drop_unsolved)]
 
 
-def _settled(seen: Seen, drop_unsolved: bool) -> bool:
-    if not seen.valid:
+def _settled(seen: Seen | None, drop_unsolved: bool) -> bool:
+    if seen is None:
         return False
     return seen.correct == seen.valid or (drop_unsolved and seen.correct == 0)
 
@@ -239,7 +246,7 @@ def _seen(step: int, sampled: Sequence[Sampled], counts: Sequence[int]) -> list[
 
 def _check_dry(run: _Run, sampled: Sequence[Sampled]) -> None:
     members = [member for one in sampled for member in one.group.members]
-    failed = [what for member in members if (what := _broken(member)) is not None]
+    failed = [what for member in members if (what := broken(member)) is not None]
     run.dry = run.dry + 1 if len(failed) == len(members) else 0
     if run.dry == _DRY:
         raise WebfarerError(
@@ -248,23 +255,24 @@ def _check_dry(run: _Run, sampled: Sequence[Sampled]) -> None:
         )
 
 
-def _broken(member: Trajectory) -> str | None:
-    """What of ours broke in making or in judging the attempt; None where nothing did."""
-    if member.failure is not None:
-        return member.failure.message
-    unjudged = member.verdict is not None and member.verdict.status == "unjudged"
-    return member.verdict.reason if member.verdict and unjudged else None
-
-
-def _score(run: _Run, evaluate: Evaluate, done: int) -> float:
-    """The held-out score; by setting the weights are kept where it is the best so far."""
+def _score(run: _Run, evaluate: Evaluate, done: int) -> float | None:
+    """The held-out score, None where there is none; by setting the weights are kept where it is the
+    best so far: before it is said, so that a best score without its weights cannot be left."""
     score = run.ranks.gathered(evaluate(done))[0]
-    run.files.append("scores.jsonl", [Score(step=done, score=score)])
+    if score is None:
+        return None
     if score > run.best:
-        run.best, run.best_step = score, done
         if run.settings.keep == "best":
             run.files.save_best(run.updater, done)
+        run.best, run.best_step = score, done
+    run.files.append("scores.jsonl", [Score(step=done, score=score)])
     return score
+
+
+def _scored(metric: StepMetric, score: float | None) -> StepMetric:
+    note = "" if score is not None else "no held-out score: most of its attempts failed on our side"
+    said = "; ".join(part for part in (metric.note, note) if part)
+    return metric.model_copy(update={"score": score, "note": said})
 
 
 # Going on, and ending
@@ -285,10 +293,20 @@ def _resume(run: _Run, done: int) -> None:
     metrics = run.files.kept("metrics.jsonl", StepMetric, done)
     seen = run.files.kept("groups.jsonl", Seen, done)
     scores = run.files.kept("scores.jsonl", Score, done)
+    if scores and run.settings.keep == "best":
+        best = max(scores, key=_better).step
+        if not run.files.has_best(best):  # a finished run whose model was removed: score it again
+            scores = run.files.kept("scores.jsonl", Score, done - 1)
+            scores = [one for one in scores if run.files.has_best(one.step)]
     run.order.learn(seen)
     for metric in metrics:
         run.watch.look(metric)
     run.cursor = metrics[-1].cursor if metrics else 0
     if scores:
-        best = max(scores, key=lambda one: (one.score, -one.step))
-        run.best, run.best_step = best.score, best.step
+        first = max(scores, key=_better)
+        run.best, run.best_step = first.score, first.step
+
+
+def _better(one: Score) -> tuple[float, int]:
+    """Of equal scores the earlier one's weights are kept."""
+    return one.score, -one.step

@@ -18,10 +18,10 @@ from webfarer.train.processes import Ranks
 from webfarer.train.rl_batch import Sampled
 from webfarer.train.rl_update import Updater
 from webfarer.train.scored import Trained
-from webfarer.types import BadInput, Record, RlSettings
+from webfarer.types import BadInput, Record, RlSettings, WebfarerError
 
 Line = TypeVar("Line", bound=Record)
-_CHECKPOINT, _BEST = "checkpoint.safetensors", "best.safetensors"
+_CHECKPOINT = "checkpoint.safetensors"
 
 
 class RunFiles:
@@ -70,11 +70,26 @@ class RunFiles:
 
     def save(self, updater: Updater, step: int) -> None:
         """Keeps what is needed to go on after so many steps."""
-        self._save(_CHECKPOINT, updater, step, self._key)
+        self._save(self._out / _CHECKPOINT, updater, step, self._key)
 
     def save_best(self, updater: Updater, step: int) -> None:
-        """Keeps the weights that scored best so far."""
-        self._save(_BEST, updater, step, "")
+        """Keeps the weights that scored best so far. Earlier ones stay until a checkpoint makes
+        sure that they are not the best again: see `drop_bests`."""
+        self._save(self._best(step), updater, step, "")
+
+    def has_best(self, step: int) -> bool:
+        """Whether the weights of that step were kept as the best."""
+        return self._ranks.told(self._best(step).exists)
+
+    def drop_bests(self, but: int) -> None:
+        """Removes the best weights of all steps but one."""
+        if self._ranks.first:
+            for path in self._out.glob("best-*.safetensors"):
+                if path != self._best(but):
+                    path.unlink(missing_ok=True)
+
+    def _best(self, step: int) -> Path:
+        return self._out / f"best-{step:05d}.safetensors"
 
     def load(self, updater: Updater) -> int:
         """Puts back what was kept; returns the steps done."""
@@ -96,7 +111,10 @@ class RunFiles:
         """Writes the best weights as a model folder (the last, where no step is the best); then the
         checkpoints are no longer needed."""
         if best_step >= 0:
-            load_checkpoint(self._out / _BEST, updater.trained, updater.optimizer, "")
+            path = self._best(best_step)
+            if not self.has_best(best_step):
+                raise WebfarerError(f"{path} is gone: it held the weights of the best score")
+            load_checkpoint(path, updater.trained, updater.optimizer, "")
         about = {
             "steps": settings.steps,
             "weights_of_step": best_step if best_step >= 0 else settings.steps,
@@ -114,11 +132,12 @@ class RunFiles:
         return self.model
 
     def _tidy(self) -> None:
-        for name in (_CHECKPOINT, _BEST):
-            (self._out / name).unlink(missing_ok=True)
+        (self._out / _CHECKPOINT).unlink(missing_ok=True)
+        for path in self._out.glob("best-*.safetensors"):
+            path.unlink(missing_ok=True)
 
-    def _save(self, name: str, updater: Updater, step: int, key: str) -> None:
-        path, first = self._out / name, self._ranks.first
+    def _save(self, path: Path, updater: Updater, step: int, key: str) -> None:
+        first = self._ranks.first
         save_checkpoint(path, updater.trained, updater.optimizer, step, key, writes=first)
 
 

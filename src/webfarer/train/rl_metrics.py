@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from webfarer.train.rl_batch import Sampled
 from webfarer.train.rl_update import Update
-from webfarer.types import Record, RlSettings
+from webfarer.types import Record, RlSettings, Trajectory
 
 _LIMITED, _FAILED, _FLAT = 0.5, 0.25, 3  # shares of attempts; steps in a row
 
@@ -17,11 +17,13 @@ class StepMetric(Record):
     Shares are of this step's attempts; `solved`, `reward` and `format` are means over those that
     count, before selection and shaping. `attempts` and `tokens` are of the groups that were looked
     at; `made` and `made_tokens` also count what dynamic sampling made beyond the last group that it
-    accepted: they are what the step cost. `limited` is the share that a limit ended. `gap` and
-    `gap_most` are the mean and the greatest |trainer's - engine's| log-probability, in nats a
-    token; `held_low` and `held_high` the shares of tokens that the clip held. `entropy` is the mean
-    of -log-probability of what was sampled, which estimates it. Seconds are of rollouts, of their
-    tools (the sum over attempts), of updates. `alarms` are kinds of `Watch`: `note` has its words.
+    accepted: they are what the step cost. `failures` are attempts that broke on our side, in the
+    making or in judging; `spread` are groups with correct and with other members. `limited` is the
+    share that a limit ended. `gap` and `gap_most` are the mean and the greatest |trainer's -
+    engine's| log-probability, in nats a token; `held_low` and `held_high` the shares of tokens that
+    the clip held. `entropy` is the mean of -log-probability of what was sampled, which estimates
+    it. Seconds are of rollouts, of their tools (the sum over attempts), of updates. `alarms` are
+    kinds of `Watch`: `note` has its words.
     """
 
     step: int
@@ -34,6 +36,7 @@ class StepMetric(Record):
     attempts: int
     made: int
     groups: int
+    spread: int = 0
     kept: int
     copies: int
     turns: float
@@ -92,11 +95,12 @@ def step_metric(
         solved=mean([one.parts["answer"] for one in judged]),
         reward=mean([one.total for one in judged]),
         format=mean([one.parts["format"] for one in judged]),
-        failures=sum(member.failure is not None for member in members),
+        failures=sum(broken(member) is not None for member in members),
         limited=mean([float(one.stop in ("turn_limit", "token_limit")) for one in members]),
         attempts=len(members),
         made=len(members) + sum(len(one.group.members) for one in spare),
         groups=len(sampled),
+        spread=sum(one.outcome.spread > 0 for one in sampled),
         kept=sum(count > 0 for count in counts),
         copies=sum(max(0, count - 1) for count in counts),
         turns=mean([float(len(member.turns)) for member in members]),
@@ -108,6 +112,14 @@ def step_metric(
         cursor=cursor,
         **update.numbers(),
     )
+
+
+def broken(member: Trajectory) -> str | None:
+    """What of ours broke in making or in judging the attempt; None where nothing did."""
+    if member.failure is not None:
+        return member.failure.message
+    unjudged = member.verdict is not None and member.verdict.status == "unjudged"
+    return member.verdict.reason if member.verdict and unjudged else None
 
 
 class Watch:
@@ -124,7 +136,7 @@ class Watch:
 
     def look(self, metric: StepMetric) -> StepMetric:
         """The line with the kinds of its alarms, and in its note what they say."""
-        self._flat = 0 if metric.kept else self._flat + 1
+        self._flat = 0 if metric.spread else self._flat + 1
         if self._first is None and metric.trained:
             self._first = metric.entropy
         found = self._alarms(metric)

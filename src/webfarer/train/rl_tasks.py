@@ -72,8 +72,10 @@ class TaskOrder:
         return [self._tasks[name] for name in picked]
 
     def _allowed(self, step: int) -> set[str]:
-        """The tasks of the levels that the curriculum has reached, the lowest there is at least."""
+        """The tasks of the levels that the curriculum has reached, the lowest there is at least;
+        without one, all."""
+        if not self._settings.levels_by_step:
+            return set(self._tasks)
         levels = [level for begins, level in self._settings.levels_by_step if begins <= step]
-        lowest = min(task.level for task in self._tasks.values())
-        most = max(lowest, max(levels, default=3))
+        most = max([min(task.level for task in self._tasks.values()), *levels])
         return {name for name, task in self._tasks.items() if task.level <= most}

@@ -27,6 +27,7 @@ from webfarer.algo import (
     warmup_cosine,
     weighted_sum,
 )
+from webfarer.policy.support import out_of_memory
 from webfarer.train.memory import Lot, Room
 from webfarer.train.pack import Packed
 from webfarer.train.processes import Ranks, dealt
@@ -220,7 +221,15 @@ class Updater:
                 f"loss {mine.loss}, gradient norm {norm}: train in another folder with a lower "
                 f"learning_rate (now {self._settings.learning_rate:g}) or in float32"
             )
-        self.optimizer.step()
+        try:
+            self.optimizer.step()
+        except Exception as error:
+            if not out_of_memory(error):
+                raise
+            raise WebfarerError(
+                "memory does not suffice for the optimiser's state: train adapters "
+                "(rl.lora_rank=16), or in several processes with rl.shard=true"
+            ) from error
         self.optimizer.zero_grad(set_to_none=True)
         mine.grad_norm, mine.steps = norm, 1
         done.add(mine)

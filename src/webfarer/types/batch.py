@@ -14,7 +14,8 @@ class Batch:
     """B sequences of T tokens, right-padded; padding has mask 0.
 
     `engine_logprobs_BT` are those of the distribution sampled from, as the engine recorded them;
-    `old_logprobs_BT` the trainer's own under the weights it sampled with; `weight_B` multiplies a
+    `old_logprobs_BT` is where the trainer's own under the same weights go, the engine's until it
+    has computed them; `weight_B` multiplies a
     sequence in every sum; `group_B` numbers its group; `version_BT` is the policy version that
     sampled each token, -1 where none did (`Segment.versions`). Raises ValueError where shapes
     differ or a row has nothing to learn from.
