@@ -31,7 +31,7 @@ from webfarer.cli.graders import graded_by, grader_of
 from webfarer.grade.reward_model import RewardModel, transcript
 from webfarer.policy.classifier import load_classifier
 from webfarer.rollout.collect import Job, graded, together
-from webfarer.train.rl import _broken
+from webfarer.train.rl_metrics import broken
 from webfarer.types import (
     BadInput,
     FailureError,
@@ -348,9 +348,9 @@ def test_impossible_3_attempts_that_no_one_can_judge_count_as_broken_by_us():
     """Else a run whose judge is gone would go on to its end and learn nothing."""
     unjudged = Verdict(status="unjudged", reason="judge: gone", grader="g")
     wrong = Verdict(status="wrong", reason="r", grader="g")
-    assert _broken(an_attempt(verdict=unjudged)) == "judge: gone"
-    assert _broken(an_attempt(verdict=wrong)) is None
-    assert _broken(an_attempt()) is None
+    assert broken(an_attempt(verdict=unjudged)) == "judge: gone"
+    assert broken(an_attempt(verdict=wrong)) is None
+    assert broken(an_attempt()) is None
 
 
 # By settings
