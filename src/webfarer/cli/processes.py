@@ -27,7 +27,7 @@ def processes() -> Iterator[Ranks]:
     Where something goes wrong, the process that fails first says so; those that fail with it end in
     silence. Raises BadInput where a machine has fewer accelerators than processes.
     """
-    from webfarer.train.processes import Ranks, leave
+    from webfarer.train.processes import Ranks, leave, peer_died
 
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield Ranks()
@@ -44,7 +44,7 @@ def processes() -> Iterator[Ranks]:
     except (Exception, KeyboardInterrupt) as error:
         if store.add(_SAID, 1) > 1:
             raise typer.Exit(getattr(error, "exit_code", 1)) from error
-        if isinstance(error, RuntimeError) and "by peer" in str(error):  # gloo has no type for it
+        if peer_died(error):
             raise WebfarerError(
                 "another process of this run died: run the same command again to go on"
             ) from error

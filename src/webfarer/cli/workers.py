@@ -58,7 +58,7 @@ def side_by_side(
 def alongside(count: int, work: Callable[..., None], given: tuple[Any, ...]) -> Iterator[Ranks]:
     """This process as the first of `count` that train one model; the others do
     `work(*given, ranks)`, and end with this block."""
-    from webfarer.train.processes import Ranks
+    from webfarer.train.processes import Ranks, peer_died
 
     if count == 1:
         yield Ranks()
@@ -72,7 +72,7 @@ def alongside(count: int, work: Callable[..., None], given: tuple[Any, ...]) -> 
             ):
                 yield ranks
         except RuntimeError as error:
-            if "by peer" not in str(error):  # gloo has no type for it
+            if not peer_died(error):
                 raise
             said = [path.read_text() for path in sorted(Path(folder).glob("said-*"))]
             raise WebfarerError(

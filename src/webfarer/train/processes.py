@@ -121,6 +121,11 @@ def leave() -> None:
     time.sleep(_LETTING_GO)
 
 
+def peer_died(error: BaseException) -> bool:
+    """Whether the error says that another process of the group is gone: gloo has no type for it."""
+    return isinstance(error, RuntimeError) and "by peer" in str(error)
+
+
 def _told(error: Exception | None) -> tuple[int, str] | None:
     """An error as it is told to others: its exit code and its one line."""
     if error is None:

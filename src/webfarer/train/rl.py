@@ -210,7 +210,7 @@ def _prefiltered(run: _Run, tasks: Sequence[Task]) -> list[Task]:
     first weights solves, and by setting those that none does. Its lots are kept as they are made;
     a task whose attempts failed on our side stays, and a run that goes on tries it again."""
     name, size = "prefilter.jsonl", run.settings.prefilter
-    seen = {one.task: one for one in run.files.kept(name, Seen, 0)}
+    seen = {one.task: one for one in run.files.kept(name, Seen, 0) if one.valid}
     run.rollouts.take(run.model.weights, 0)
     left = [task for task in tasks if task.id not in seen]
     for start in range(0, len(left), run.settings.tasks):
