@@ -13,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from typing import Any, Literal
 
 from webfarer.cli.agents import arena, local_engine
 from webfarer.cli.options import open_worlds, read_tasks
 from webfarer.evals.metrics import score
 from webfarer.grade.rules import equivalent
+from webfarer.grade.sources import Judged
 from webfarer.policy.chat import load_renderer
 from webfarer.policy.llm import LlmPolicy
 from webfarer.policy.source import model_folder
@@ -41,6 +43,8 @@ from webfarer.types import (
     Task,
     ToolSettings,
     Trajectory,
+    Verdict,
+    random_for,
     seed_for,
 )
 from webfarer.types.report import Score
@@ -52,13 +56,15 @@ Start = Literal["sft", "base"]
 class Variant:
     """One row of a sweep. Without `settings` nothing is trained: the start is scored. Tools take
     `tool_s` seconds more than they do; `prefiltered` is whether tasks that all attempts of the
-    first weights solve are taken away before training."""
+    first weights solve are taken away before training; `chance` draws the verdicts of training, so
+    many of them correct, whatever was answered."""
 
     name: str
     settings: Mapping[str, Any] = field(default_factory=dict)
     start: Start = "sft"
     tool_s: float = 0.0
     prefiltered: bool = False
+    chance: float | None = None
 
 
 class Plan(Record):
@@ -72,7 +78,7 @@ class Plan(Record):
     group: int = 8
     mini_batches: int = 1
     learning_rate: float = 3e-4
-    rounds: int = 4
+    rounds: int = 10
     margin: int = 256
     context: int = 2048
     pool: int = 960
@@ -110,7 +116,8 @@ class Cost(Record):
 
 
 class Result(Record):
-    """A finished cell. `steps` is what each step cost; `curve` begins at step 0."""
+    """A finished cell. `steps` is what each step cost; `curve` begins at step 0; `full` is the
+    share of steps that found as many groups with a spread as they have tasks."""
 
     variant: str
     seed: int
@@ -123,6 +130,7 @@ class Result(Record):
     curve: tuple[Point, ...] = ()
     last: dict[str, Any] = {}
     used: float = 1.0
+    full: float | None = None
 
 
 class SlowToolbox(Toolbox):
@@ -135,6 +143,20 @@ class SlowToolbox(Toolbox):
     async def run(self, call: Call) -> Observation:
         await asyncio.sleep(self._seconds)
         return await super().run(call)
+
+
+@dataclass(frozen=True)
+class ByChance:
+    """Draws verdicts, keyed by the attempt: rewards that say nothing."""
+
+    chance: float
+    name: str = "chance"
+
+    async def judge(self, task: Task, trajectory: Trajectory) -> Judged:
+        key = (task.id, trajectory.member, trajectory.policy_version)
+        correct = random_for("verdict by chance", *key).random() < self.chance
+        status = "correct" if correct else "wrong"
+        return Judged(Verdict(status=status, reason="drawn", grader=self.name))
 
 
 def cell_settings(plan: Plan, variant: Variant) -> RlSettings:
@@ -296,7 +318,7 @@ def run_cell(plan: Plan, variant: Variant, seed: int, out: Path, cell: Path) -> 
     result = Result(
         variant=variant.name, seed=seed, score=scored.model_copy(update={"policy": variant.name}),
         prefilter=_prefilter_cost(out, variant), pool=(len(ground.learnt), len(tasks)),
-        **_spent(cell),
+        **_spent(plan, cell),
     )  # fmt: skip
     write_json(path, result.model_dump(mode="json", by_alias=True))
     return result
@@ -312,6 +334,8 @@ def _train(ground: Ground, variant: Variant, seed: int, tasks: Sequence[Task], c
     plan, source = ground.plan, ground.source(variant.start)
     policy = ground.policy(source)
     place = slower(ground.arena(policy, "train", seed), variant.tool_s)
+    if variant.chance is not None:
+        place = replace(place, grader=ByChance(variant.chance))
     trainee = Trainee(policy, policy.engine, place)  # pyright: ignore[reportArgumentType]
     judged = Trainee(policy, policy.engine, ground.arena(policy, "test", seed))  # pyright: ignore[reportArgumentType]
 
@@ -341,7 +365,7 @@ def _greedy(trainee: Trainee, tasks: Sequence[Task]) -> float:
     return found.greedy or 0.0
 
 
-def _spent(cell: Path) -> dict[str, Any]:
+def _spent(plan: Plan, cell: Path) -> dict[str, Any]:
     """What training took, by step: with what dynamic sampling made and did not use."""
     metrics = _read(cell / "metrics.jsonl", StepMetric)
     steps = tuple(
@@ -360,6 +384,7 @@ def _spent(cell: Path) -> dict[str, Any]:
         "curve": tuple(sorted(_read(cell / "curve.jsonl", Point), key=lambda one: one.step)),
         "last": metrics[-1].model_dump(mode="json") if metrics else {},
         "used": learnt / max(1, sum(step.attempts for step in steps)),
+        "full": fmean(metric.spread >= plan.tasks for metric in metrics) if metrics else None,
     }
 
 

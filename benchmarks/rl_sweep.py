@@ -7,7 +7,9 @@
 `latency` compares DUPO with DAPO's dynamic sampling where tools answer at once and where each takes
 200 ms; `ablate` takes DAPO's four changes away, one at a time, with four mini-batches a step (with
 one no ratio leaves 1, so there is nothing to clip) and a context so short that the overlong
-punishment is felt. Killed and run again it goes on; --show prints the tables so far.
+punishment is felt; `rewards` asks what of the quickstart's gain comes of its rewards and
+what of its penalty on entropy, which sharpens what is sampled also where verdicts say nothing.
+Killed and run again it goes on; --show prints the tables so far.
 """
 
 from __future__ import annotations
@@ -20,20 +22,36 @@ import platform
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import torch
-from rl_cell import Plan, Result, Start, Variant, prefilter, prefilter_folder, read_result, run_cell
-from rl_table import costs, curves, equal, lines_of, quality, show
+from rl_cell import (
+    Ground,
+    Plan,
+    Result,
+    Start,
+    Variant,
+    prefilter,
+    prefilter_folder,
+    read_result,
+    run_cell,
+)
+from rl_table import Line, Rows, costs, curves, equal, lines_of, quality, show
 
 from webfarer.algo import ALGORITHMS
+from webfarer.evals.metrics import compare
 from webfarer.store import write_json
-from webfarer.types import BadInput
+from webfarer.store.parts import Parts
+from webfarer.types import BadInput, Trajectory
+from webfarer.types.report import Difference
 
-OWN: dict[str, dict[str, Any]] = {"ablate": {"mini_batches": 4, "context": 1280}}
+OWN: dict[str, dict[str, Any]] = {
+    "ablate": {"mini_batches": 4, "context": 1280},
+    "rewards": {"steps": 28, "learning_rate": 2e-4, "pool": 10_000, "test": 600, "curve": 0},
+}
 """What a sweep changes of the plan where nothing is asked for."""
 
 
@@ -77,8 +95,22 @@ def ablate() -> list[Variant]:
     return [Variant(name, {"algorithm": "dapo", "row": row}) for name, row in rows.items()]
 
 
+def rewards() -> list[Variant]:
+    plain = {
+        "algorithm": "dupo", "floor": 0.1, "partly_solved": 0.5, "levels_by_step": [[0, 2]],
+    }  # fmt: skip
+    sharp = {**plain, "entropy": -1.0}
+    return [
+        Variant("cold start"),
+        Variant("rewards and penalty", sharp),
+        Variant("rewards alone", plain),
+        Variant("verdicts by chance, penalty", sharp, chance=0.6),
+    ]
+
+
 SWEEPS: dict[str, Callable[[], list[Variant]]] = {
     "algorithms": algorithms, "latency": latency, "cold": cold, "ablate": ablate,
+    "rewards": rewards,
 }  # fmt: skip
 
 
@@ -182,11 +214,40 @@ def tell(plan: Plan, out: Path, given: argparse.Namespace) -> None:
         f"ratios paired by seed. {platform.machine()}, {os.cpu_count()} cores, torch "
         f"{torch.__version__}, {given.threads} thread(s) a cell, {given.jobs} at once."
     )
-    tables = [quality(lines, against), costs(lines, paid), curves(lines), equal(lines, paid)]
+    tables = [
+        quality(lines, against), paired(plan, out, lines, against), costs(lines, paid),
+        curves(lines), equal(lines, paid),
+    ]  # fmt: skip
     if lines:
         show(tables, title, given.markdown)
     else:
         print("no cell is finished yet")
+
+
+def paired(plan: Plan, out: Path, lines: Sequence[Line], against: str) -> Rows:
+    """Differences to the variant `against`, paired by task, with 95% bootstrap intervals."""
+    rows: Rows = [(f"minus {against}, paired by task", "seed", "greedy", "pass@1")]
+    tasks = {task.id: task for task in Ground(plan).held_out[0]}
+
+    def made(line: Line, seed: int) -> tuple[str, Iterator[Trajectory]]:
+        return line.name, Parts(cell_of(out, line.variant, seed) / "eval").read(Trajectory)
+
+    base = next((line for line in lines if line.variant.name == against), None)
+    if base is None:
+        return rows
+    for line in (line for line in lines if line is not base and not line.charged):
+        for seed in sorted({one.seed for one in line.results} & {one.seed for one in base.results}):
+            found = compare(made(base, seed), made(line, seed), tasks)
+            rows.append((line.name, str(seed), points(found.greedy), points(found.pass_at_1)))
+    return rows
+
+
+def points(found: Difference | None) -> str:
+    """A difference in points, with its interval."""
+    if found is None:
+        return "–"
+    low, high = found.interval
+    return f"{100 * found.value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def claimed(plan: Plan, out: Path) -> Plan:

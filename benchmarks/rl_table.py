@@ -105,8 +105,8 @@ def quality(lines: Sequence[Line], against: str) -> Rows:
 def costs(lines: Sequence[Line], against: str) -> Rows:
     """What training took, a step and in all; ratios are paired by seed. A pre-filter is part of
     what it took in all, and of no step."""
-    rows: Rows = [("training took", "attempts", "learnt from", "M tokens", "rollout s", "update s",
-                   "s a step", f"/ {against}", "pre-filter s", "in all s",
+    rows: Rows = [("training took", "attempts", "learnt from", "steps filled", "M tokens",
+                   "rollout s", "update s", "s a step", f"/ {against}", "pre-filter s", "in all s",
                    f"in all / {against}")]  # fmt: skip
     for line in _trained(lines):
         totals = [line.total(one) for one in line.results]
@@ -115,6 +115,7 @@ def costs(lines: Sequence[Line], against: str) -> Rows:
             line.name,
             f"{fmean(each.attempts for each in totals):,.0f}",
             f"{100 * fmean(one.used for one in line.results):.0f}%",
+            _share([one.full for one in line.results]),
             f"{fmean(each.tokens for each in totals) / 1e6:.2f}",
             f"{fmean(one.rollout_s for one in line.results):.0f}",
             f"{fmean(one.update_s for one in line.results):.0f}",
@@ -247,6 +248,12 @@ def _minus(ours: float | None, theirs: float | None) -> float | None:
 def _percent(values: Iterable[float | None], sign: str = "") -> str:
     """The mean of those that are there."""
     return _number([100 * value for value in values if value is not None], f"{sign}.1f")
+
+
+def _share(values: Sequence[float | None]) -> str:
+    """The mean; a dash where one is not known."""
+    known = [value for value in values if value is not None]
+    return f"{100 * fmean(known):.0f}%" if known and len(known) == len(values) else "–"
 
 
 def _number(values: Sequence[float], form: str) -> str:

@@ -1,17 +1,22 @@
 """A step of reinforcement learning over many turns against TRL's `GRPOTrainer` with
 `environment_factory`: the same small model, tasks, groups, turns and lengths, on CPU, in one run.
 
-Every turn samples exactly `--sampled` tokens on both sides (nothing ends a turn early), both decode
-and parse what was sampled and then act on a canned call, whose observation has exactly
-`--observation` tokens with all that frames it; the last turn answers. So both sample, read and
-train the same numbers of tokens, which is checked and printed. Equal lengths are TRL's best case:
-it generates a batch in lock step, and waits for the longest.
+Every turn samples a number of tokens that is fixed beforehand, the same on both sides; both decode
+and parse what was sampled and then act on a canned call, whose observation has a fixed number of
+tokens with all that frames it; the last turn answers. So both sample, read and train the same
+numbers of tokens, which is checked and printed.
+
+All turns are of `--sampled` and `--observation` tokens: TRL's best case, since it generates a batch
+in lock step, waits for the longest turn and pads to the longest attempt. With `--like FOLDER`
+turns, tokens and observations are as many as in the sampled attempts of that folder (those of a
+finished run: run/eval-sft), as they are when a policy ends its turns itself.
 
 TRL is run in each of the settings given by `--trl` (sequences a micro-batch : cache) and compared
 in the fastest. It runs without compiling, checkpointing, bfloat16, a reference model or logging.
 Each side runs in a process of its own, ours before and after TRL's. Prints tables.
 
     python benchmarks/rl_trl.py --threads 2
+    python benchmarks/rl_trl.py --threads 2 --like run/eval-sft
 
 TRL is not part of Webfarer: pip install -e '.[bench]'
 """
@@ -19,6 +24,7 @@ TRL is not part of Webfarer: pip install -e '.[bench]'
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import multiprocessing
 import os
@@ -50,14 +56,24 @@ from webfarer.policy.source import model_folder
 from webfarer.rollout.collect import Arena, Job
 from webfarer.rollout.react import Rolled
 from webfarer.rollout.trainee import Stateful, Trainee
+from webfarer.store import read_jsonl
 from webfarer.tools.toolbox import Toolbox, problem_of
 from webfarer.train.rl import reinforce
 from webfarer.train.rl_metrics import StepMetric
-from webfarer.types import Answer, Call, Observation, Origin, RlSettings, Segment, Task
+from webfarer.types import (
+    Answer,
+    Call,
+    Observation,
+    Origin,
+    RlSettings,
+    Segment,
+    Task,
+    Trajectory,
+)
 
 SYSTEM = "Answer the question. Tools: look(query)."
 LEARNING_RATE, CLIP = 1e-5, 1.0
-CALL = Call(name="look", arguments={"query": "where"})
+FRAME = 16  # the least tokens of an observation: those of what frames it, and a word
 
 
 class Made(NamedTuple):
@@ -71,8 +87,54 @@ class Made(NamedTuple):
     equal: dict[str, Any]
 
 
+class Turn(NamedTuple):
+    """How many tokens a turn samples, and how many its observation has; the last one has none."""
+
+    sampled: int
+    observed: int
+
+
+Lengths = list[list[Turn]]
+
+
+def lengths_of(args: argparse.Namespace) -> Lengths:
+    """The turns of every attempt. Exits where `--like` has too few."""
+    size = args.tasks * args.group
+    if args.like is None:
+        return [[Turn(args.sampled, args.observation)] * args.turns] * size
+    paths = sorted(args.like.glob("part-*.jsonl"))
+    read = (one for path in paths for one in read_jsonl(path, Trajectory))
+    found = list(itertools.islice((one for one in read if one.turns and not one.greedy), size))
+    if len(found) < size:
+        sys.exit(f"--like {args.like} has {len(found)} sampled attempts: {size} are needed")
+    used = [[turn.usage for turn in one.turns] for one in found]
+    return [
+        [
+            Turn(use.thought_tokens + use.action_tokens, max(FRAME, use.observation_tokens))
+            for use in each
+        ]
+        for each in used
+    ]
+
+
+def longest(lengths: Lengths) -> int:
+    """The most tokens of an attempt, its prompt not counted."""
+    return max(sum(turn.sampled + turn.observed for turn in one) for one in lengths)
+
+
+def call_for(turn: Turn) -> Call:
+    """The call that is answered by as many tokens as the turn wants."""
+    return Call(name="look", arguments={"query": str(turn.observed)})
+
+
 def questions(args: argparse.Namespace) -> list[str]:
     return [f"Where is town {number:03d}?" for number in range(args.tasks)]
+
+
+def texts(lengths: Lengths, measure: Callable[[str], int]) -> dict[int, str]:
+    """For each length of an observation a text that measures so many tokens."""
+    wanted = {turn.observed for one in lengths for turn in one[:-1]}
+    return {length: text_of(length, measure) for length in wanted}
 
 
 def text_of(length: int, measure: Callable[[str], int]) -> str:
@@ -97,12 +159,19 @@ class OpenRenderer(ChatRenderer):
 
 
 class Forced(LlmPolicy):
-    """Samples every turn to its limit and acts on a canned call; the last turn answers."""
+    """Samples every turn to its length and acts on a canned call; the last turn answers."""
 
-    turns = 0
+    lengths: Lengths
+    group = 0
+
+    def turns(self, attempt: Attempt) -> list[Turn]:
+        number = int(attempt.task.id[1:]) * self.group + attempt.member
+        return self.lengths[number]
 
     def sampling(self, attempt: Attempt, turn: int, room: int) -> Sampling:
-        return replace(super().sampling(attempt, turn, room), stop=(), stop_ids=())
+        sampling = super().sampling(attempt, turn, room)
+        tokens = self.turns(attempt)[turn].sampled
+        return replace(sampling, stop=(), stop_ids=(), max_tokens=tokens)
 
     def start(self, attempt: Attempt) -> LlmActor:
         return ForcedActor(self, attempt)
@@ -112,13 +181,15 @@ class ForcedActor(LlmActor):
     async def act(self, observation: Observation | None) -> Reply:
         reply = await super().act(observation)
         tags.read(reply.text)  # what was sampled is parsed, as it would be
-        last = self._turn == self._policy.turns
+        assert isinstance(self._policy, Forced)
+        turns = self._policy.turns(self._attempt)
         answer = "yes" if self._attempt.member % 2 else "no"
-        return replace(reply, text=tags.write("so", answer if last else CALL), finish="stop")
+        acted = answer if self._turn == len(turns) else call_for(turns[self._turn - 1])
+        return replace(reply, text=tags.write("so", acted), finish="stop")
 
 
 class Look:
-    """A tool that always says the same."""
+    """A tool that says as many tokens as it is asked for."""
 
     name, description = "look", "Looks something up."
     schema = {
@@ -127,14 +198,14 @@ class Look:
         "required": ["query"],
     }
 
-    def __init__(self, says: str) -> None:
-        self._says = Observation.of(says)
+    def __init__(self, says: Callable[[int], str]) -> None:
+        self._says = says
 
     def problem(self, arguments: dict[str, Any]) -> str | None:
         return problem_of(self.schema, arguments)
 
     async def call(self, arguments: dict[str, Any]) -> Observation:
-        return self._says
+        return Observation.of(self._says(int(arguments["query"])))
 
 
 def ours(args: argparse.Namespace) -> Made:
@@ -142,18 +213,18 @@ def ours(args: argparse.Namespace) -> Made:
     source = model_folder(args.model)
     loaded = load_renderer(source)
     renderer = OpenRenderer(loaded.tokenizer, loaded.family)
-    says = text_of(
-        args.observation, lambda text: len(renderer.observe(Observation.of(text), closed=False))
-    )
-    longest = context_of(args, len(renderer.start(SYSTEM, questions(args)[0])))
+    lengths = lengths_of(args)
+    says = texts(lengths, lambda text: len(renderer.observe(Observation.of(text), closed=False)))
+    prompt = len(renderer.start(SYSTEM, questions(args)[0]))
     model = load_model(source, device="cpu")
     engine = LocalEngine(
         model, renderer.tokenizer, slots=args.tasks * args.group,
-        context=longest,
+        context=prompt + longest(lengths) + 8,
     )  # fmt: skip
-    policy = Forced("rl", engine, renderer, max_turn_tokens=args.sampled)
-    policy.turns = args.turns
-    arena = Arena({"": Toolbox([Look(says)])}, RuleGrader(), SYSTEM, args.turns, renderer.count)
+    policy = Forced("rl", engine, renderer)
+    policy.lengths, policy.group = lengths, args.group
+    toolbox, turns = Toolbox([Look(says.__getitem__)]), max(map(len, lengths))
+    arena = Arena({"": toolbox}, RuleGrader(), SYSTEM, turns, renderer.count)
     trainee = Trainee(policy, engine, arena)
     settings = RlSettings(
         algorithm="grpo", steps=1 + args.steps, tasks=args.tasks, group=args.group,
@@ -167,9 +238,9 @@ def ours(args: argparse.Namespace) -> Made:
             settings, source, watched, tasks_of(args), Path(out) / "run", device="cpu",
             progress=watched.step_ends,
         )  # fmt: skip
-    lengths = [len(segment) for segment in watched.segments]
+    tokens = [len(segment) for segment in watched.segments]
     trained = [sum(segment.mask) for segment in watched.segments]
-    made.equal.update(facts(lengths, trained, watched.trained, model.num_parameters()))
+    made.equal.update(facts(tokens, trained, watched.trained, model.num_parameters()))
     return made._replace(peak_mb=peak())
 
 
@@ -201,11 +272,6 @@ class Watched:
         self._began, self.trained = now, metric.trained
 
 
-def context_of(args: argparse.Namespace, prompt: int) -> int:
-    """The tokens of a whole attempt, and some room."""
-    return prompt + args.turns * (args.sampled + args.observation) + 8
-
-
 def tasks_of(args: argparse.Namespace) -> list[Task]:
     return [
         Task(
@@ -226,7 +292,13 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
     torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore")
     from datasets import Dataset
-    from transformers import AutoModelForCausalLM, AutoTokenizer, PrinterCallback, TrainerCallback
+    from transformers import (
+        AutoModelForCausalLM,
+        AutoTokenizer,
+        LogitsProcessor,
+        PrinterCallback,
+        TrainerCallback,
+    )  # fmt: skip
     from transformers.utils.logging import disable_progress_bar
     from trl import GRPOConfig, GRPOTrainer
     from trl.chat_template_utils import parse_response, qwen3_template
@@ -241,15 +313,38 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
     model = AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32)
     made = Made(f"TRL {micro} x {size // micro}, {cache} cache", [], [], [], 0, {})
 
+    lengths = lengths_of(args)
+    most = max(turn.sampled for one in lengths for turn in one)
+    numbers = itertools.count()
+    says: dict[int, str] = {}
+    acted: list[Call | None] = []  # what the attempts of a turn do, in the order they are parsed
+
     def canned(tokenizer: Any, ids: list[int], **rest: Any) -> dict[str, Any]:
         parse_response(tokenizer, ids, **rest)  # what was sampled is parsed, as it would be
-        function = {"name": CALL.name, "arguments": CALL.arguments}
-        call = {"type": "function", "function": function}
-        return {"role": "assistant", "content": "", "tool_calls": [call]}
+        call = acted.pop(0)
+        if call is None:
+            return {"role": "assistant", "content": "yes"}
+        function = {"name": call.name, "arguments": call.arguments}
+        called = {"type": "function", "function": function}
+        return {"role": "assistant", "content": "", "tool_calls": [called]}
 
     grpo_trainer.parse_response = canned
-    numbers = itertools.count()
-    says = ""
+
+    class Ends(LogitsProcessor):
+        """Ends every attempt's turn at its length, and no sooner."""
+
+        def begin(self, turns: Sequence[Turn]) -> None:
+            self.left = torch.tensor([turn.sampled for turn in turns])
+
+        def __call__(self, input_ids: Any, scores: Any) -> Any:
+            self.left -= 1
+            scores[:, tokenizer.eos_token_id] = -torch.inf
+            scores[self.left == 0] = -torch.inf
+            scores[self.left == 0, tokenizer.eos_token_id] = 0.0
+            return scores
+
+    ends = Ends()
+    model.generate = functools.partial(model.generate, logits_processor=[ends])
 
     class Environment:
         def __init__(self) -> None:
@@ -264,17 +359,28 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
             Args:
                 query: what to look up
             """
-            return says
+            return says[int(query)]
 
         def get_reward(self) -> float:
             return self._reward
 
     class Timed(GRPOTrainer):
         rolled = began = 0.0
+        turn = 0
         batch: dict[str, Any]
 
+        def _generate_single_turn(self, prompt_ids: Any, *rest: Any, **named: Any) -> Any:
+            """The attempts that go on come in their order: their turns end, and act, by plan."""
+            going = [one for one in lengths if len(one) > self.turn]
+            assert len(going) == len(prompt_ids)
+            ends.begin([one[self.turn] for one in going])
+            last = self.turn + 1
+            acted[:] = [call_for(one[last - 1]) if len(one) > last else None for one in going]
+            self.turn += 1
+            return super()._generate_single_turn(prompt_ids, *rest, **named)
+
         def _generate_and_score_completions(self, inputs: Any) -> Any:
-            begun = time.perf_counter()
+            begun, self.turn = time.perf_counter(), 0
             self.batch = super()._generate_and_score_completions(inputs)
             self.rolled = time.perf_counter() - begun
             return self.batch
@@ -298,10 +404,10 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
             epsilon=0.2, scale_rewards="group", learning_rate=LEARNING_RATE,
             lr_scheduler_type="constant", max_grad_norm=CLIP, optim="adamw_torch_fused",
             adam_beta1=0.9, adam_beta2=0.95, weight_decay=0.0, temperature=1.0, top_p=1.0, top_k=0,
-            max_completion_length=args.turns * (args.sampled + args.observation),
-            max_tool_calling_iterations=args.turns - 1,
+            max_completion_length=longest(lengths),
+            max_tool_calling_iterations=max(map(len, lengths)) - 1,
             cache_implementation=None if cache == "dynamic" else cache,
-            generation_kwargs={"max_new_tokens": args.sampled, "eos_token_id": None},
+            generation_kwargs={"max_new_tokens": most},
             save_strategy="no", report_to="none", disable_tqdm=True, logging_strategy="no",
             dataloader_pin_memory=False,
         )  # fmt: skip
@@ -310,22 +416,19 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
             train_dataset=Dataset.from_list([{"prompt": prompt} for prompt in prompts]),
             environment_factory=Environment,
         )  # fmt: skip
-        # A turn is sampled to its limit, and not cut where the end of turn came up by chance.
-        trainer.model.generation_config.eos_token_id = None
-        trainer.eos_token_ids = [-1]
-        says = text_of(
-            args.observation,
-            lambda text: len(
-                trainer._get_tool_suffix_ids([{"role": "tool", "name": "look", "content": text}])
-            ),
-        )
+
+        def measure(text: str) -> int:
+            said = {"role": "tool", "name": "look", "content": text}
+            return len(trainer._get_tool_suffix_ids([said]))
+
+        says.update(texts(lengths, measure))
         trainer.remove_callback(PrinterCallback)
         trainer.train()
     batch = trainer.batch
-    lengths = batch["prompt_mask"].sum(1) + batch["completion_mask"].sum(1)
+    tokens = batch["prompt_mask"].sum(1) + batch["completion_mask"].sum(1)
     trained = (batch["completion_mask"] * batch["tool_mask"]).sum(1)
     counted = int(batch["num_items_in_batch"])
-    made.equal.update(facts(lengths.tolist(), trained.tolist(), counted, model.num_parameters()))
+    made.equal.update(facts(tokens.tolist(), trained.tolist(), counted, model.num_parameters()))
     return made._replace(peak_mb=peak())
 
 
@@ -338,8 +441,8 @@ def facts(
     """What a step was, as it was found in its attempts; `counted` are the tokens of its loss."""
     return {
         "attempts": len(lengths),
-        "tokens an attempt": sorted(set(lengths)),
-        "of them sampled": sorted(set(trained)),
+        "tokens an attempt": sorted(lengths),
+        "of them sampled": sorted(trained),
         "tokens of a step's loss": counted,
         "optimiser steps a step": 1,
         "parameters": parameters,
@@ -371,6 +474,12 @@ def middle(made: Made) -> tuple[float, float, float]:
     return median(made.rollout[1:]), median(made.update[1:]), median(made.step[1:])
 
 
+def spread(values: list[int]) -> str:
+    """The mean, and where they differ the least and the most."""
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{sum(values) / len(values):.0f} ({low} to {high})"
+
+
 def show(mine: Made, others: list[Made], console: Console) -> None:
     best = min(others, key=lambda made: middle(made)[2])
     table = Table(title="Seconds a step (median)")
@@ -396,6 +505,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=4)
     parser.add_argument("--sampled", type=int, default=30, help="tokens a turn")
     parser.add_argument("--observation", type=int, default=40, help="tokens, with their frame")
+    parser.add_argument("--like", type=Path, help="a folder of attempts whose lengths to take")
     parser.add_argument("--micro-tokens", type=int, default=RlSettings().micro_tokens)
     parser.add_argument("--trl", nargs="+", default=["32:static", "32:dynamic"])
     args = parser.parse_args()
@@ -422,7 +532,7 @@ def main() -> None:
     held.add_column("")
     held.add_column("", justify="right")
     for name, value in mine.equal.items():
-        held.add_row(name, str(value))
+        held.add_row(name, spread(value) if isinstance(value, list) else str(value))
     console.print(held)
     show(mine, others, console)
 

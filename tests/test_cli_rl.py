@@ -76,6 +76,46 @@ def test_what_it_refuses(webfarer, files, world_folder, tiny_model, monkeypatch,
     assert "Traceback" not in said.err
 
 
+def test_settings_that_are_not_given_are_the_plain_ones(webfarer, files, world_folder, tiny_model):
+    """Not the quickstart's, which are chosen for its small model and its levels."""
+    lines = [json.loads(line) for line in (files / "train.jsonl").read_text().splitlines()]
+    for place, line in enumerate(lines):
+        line["level"] = 1 + place % 3
+    (files / "train.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    arguments = ("train", "rl", str(files / "train.jsonl"), "-w", str(world_folder), "--model",
+                 str(tiny_model), "--steps", "1", *FEW)  # fmt: skip
+    said = webfarer(*arguments[:3], str(files / "plain"), *arguments[3:])
+    assert said.code == 0, said.err
+    assert "levels_by_step" not in said.err
+    about = json.loads((files / "plain" / "model" / "training.json").read_text())
+    assert about["settings"]["entropy"] == 0.0
+    assert about["settings"]["partly_solved"] == 0.0
+    said = webfarer(*arguments[:3], str(files / "quick"), *arguments[3:], "--recipe", "quickstart")
+    assert said.code == 0, said.err
+    assert "2 of 8 tasks are above the levels of rl.levels_by_step" in said.err
+
+
+def test_out_of_memory_anywhere_is_one_line(capsys, monkeypatch):
+    from webfarer.cli import app
+
+    torch = pytest.importorskip("torch")
+    for error in (torch.OutOfMemoryError("CUDA out of memory.\nTried"), MemoryError()):
+
+        def fail(error=error, **_):
+            raise error
+
+        monkeypatch.setattr(app, "app", fail)
+        with pytest.raises(SystemExit) as stopped:
+            app.main_with(None)
+        assert stopped.value.code == 1
+        said = capsys.readouterr().err
+        assert said.startswith("webfarer: out of memory")
+        assert len(said.splitlines()) == 1
+    monkeypatch.setattr(app, "app", lambda **_: (_ for _ in ()).throw(RuntimeError("another")))
+    with pytest.raises(RuntimeError, match="another"):
+        app.main_with(None)
+
+
 def test_a_preset_runs_with_its_sizes_made_small(webfarer, files, world_folder, tiny_model):
     small = ("--set", "rl.mini_batches=1", "--set", "rl.prefilter=1", "--set", "tools.hits=2",
              "--set", "rollout.slots=4")  # fmt: skip

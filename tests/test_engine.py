@@ -743,6 +743,26 @@ async def test_weights_do_not_change_under_a_running_request(model: PreTrainedMo
     await task
 
 
+async def test_at_rest_an_accelerators_memory_is_the_trainers(model: PreTrainedModel) -> None:
+    engine = LocalEngine(model, slots=2, context=128)
+
+    def held() -> int:
+        return sum(each._memory is not None for each in engine._cache._each())
+
+    await engine.generate(ids_of(1, 5), Sampling(max_tokens=4))
+    before = held()
+    assert before > 0
+    engine.rest()
+    assert held() == before  # the system's own is kept
+    engine._device = torch.device("meta")
+    engine.rest()
+    assert held() == 0
+    engine._device = model.device
+    again = await engine.generate(ids_of(1, 5), Sampling(max_tokens=4, seed=3))
+    fresh = LocalEngine(model, slots=2, context=128)
+    assert again.ids == (await fresh.generate(ids_of(1, 5), Sampling(max_tokens=4, seed=3))).ids
+
+
 async def test_a_model_in_training_keeps_its_mode() -> None:
     model = make().train()
     engine = LocalEngine(model, slots=2, context=512)

@@ -265,7 +265,7 @@ def test_where_memory_runs_out_passes_get_smaller():
 
 def test_one_sequence_that_does_not_fit_is_said():
     room = Room(6)
-    with pytest.raises(WebfarerError, match=r"5 tokens .*micro_tokens.*checkpointing"):
+    with pytest.raises(WebfarerError, match=r"5 tokens .*: set checkpointing and run again"):
         attempt(room, 4)
 
 
@@ -349,7 +349,7 @@ def test_an_update_that_cannot_fit_ends_the_run_and_keeps_what_there_is(
         return bandit.model
 
     monkeypatch.setattr(scored, "load_model", shrinking)
-    with pytest.raises(WebfarerError, match="micro_tokens"):
+    with pytest.raises(WebfarerError, match="set checkpointing and run again"):
         reinforce(settings, tiny_model, bandit, TASKS, tmp_path)
     assert (tmp_path / "checkpoint.safetensors").exists()
     monkeypatch.undo()

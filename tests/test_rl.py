@@ -25,8 +25,9 @@ from webfarer.train.rl_batch import (  # noqa: E402
     mini_batches,
 )
 from webfarer.train.rl_files import RunFiles  # noqa: E402
-from webfarer.train.rl_metrics import Score, StepMetric  # noqa: E402
+from webfarer.train.rl_metrics import Score, StepMetric, step_metric  # noqa: E402
 from webfarer.train.rl_tasks import Seen, TaskOrder  # noqa: E402
+from webfarer.train.rl_update import Update  # noqa: E402
 from webfarer.train.scorer import Scorer  # noqa: E402
 from webfarer.types import (  # noqa: E402
     Answer,
@@ -457,6 +458,79 @@ def test_the_pre_filter_tries_again_what_failed_on_our_side(tiny_model, tmp_path
     mended = Bandit(tiny_model)
     reinforce(settings, tiny_model, mended, TASKS, tmp_path)
     assert len({name for step, name, _ in mended.asked if step == -1}) == len(TASKS)
+
+
+def test_once_steps_are_kept_the_pre_filter_is_not_tried_again(tiny_model, tmp_path):
+    """Else a task that it leaves out then would change the order that the steps were taken in."""
+    plan = {"steps": 4, "eval_every": 0, "prefilter": 3, "checkpoint_every": 2}
+    settings = SETTINGS.model_copy(update=plan)
+
+    class Failing(Bandit):
+        stop = 99
+
+        def make(self, jobs, step):
+            if step == self.stop:
+                raise KeyboardInterrupt
+            self.fails = lambda _: step == -1 and any(job.task.id == "t3" for job in jobs)
+            return super().make(jobs, step)
+
+    whole = reinforce(settings, tiny_model, Failing(tiny_model), TASKS, tmp_path / "whole")
+    killed = Failing(tiny_model)
+    killed.stop = 3
+    with pytest.raises(KeyboardInterrupt):
+        reinforce(settings, tiny_model, killed, TASKS, tmp_path / "killed")
+    solved = Bandit(tiny_model)  # it would solve them all, were it asked
+    made = reinforce(settings, tiny_model, solved, TASKS, tmp_path / "killed")
+    assert all(step >= 2 for step, _, _ in solved.asked)
+    one, other = ((tmp_path / at / "groups.jsonl").read_text() for at in ("whole", "killed"))
+    assert one == other
+    assert (made / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
+
+
+def test_what_tells_no_run_from_another_may_change_where_it_goes_on(tiny_model, tmp_path):
+    """What one is told to do where memory runs out, above all."""
+    settings = SETTINGS.model_copy(update={"steps": 4, "eval_every": 0, "checkpoint_every": 2})
+
+    class Stopping(Bandit):
+        def make(self, jobs, step):
+            if step == 2:
+                raise KeyboardInterrupt
+            return super().make(jobs, step)
+
+    whole = reinforce(settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        reinforce(settings, tiny_model, Stopping(tiny_model), TASKS, tmp_path / "killed")
+    other = settings.model_copy(
+        update={"micro_tokens": 16, "checkpointing": True, "gap_alarm": 9.0, "entropy_alarm": 0.0,
+                "show_every": 1, "checkpoint_every": 1}
+    )  # fmt: skip
+    made = reinforce(other, tiny_model, Bandit(tiny_model), TASKS, tmp_path / "killed")
+    want, got = load_model(whole).state_dict(), load_model(made).state_dict()
+    assert all(torch.allclose(got[name], want[name], atol=1e-4) for name in want)
+    with pytest.raises(BadInput, match="another run"):
+        reinforce(settings.model_copy(update={"clip": 0.5}), tiny_model, Bandit(tiny_model), TASKS,
+                  tmp_path / "killed")  # fmt: skip
+
+
+def test_solved_is_what_was_judged_correct_whatever_the_reward():
+    """A reward model's scores are no shares of correct attempts."""
+    segment = Segment("tok", [5, 6], [0, 1], [0.0, -0.5])
+    rolled = [a_rolled("t0", member, 0, member < 1, segment) for member in range(4)]
+    weights = {"format": 0.0, "answer": 1.0}
+    scored = [
+        Rolled(
+            one.trajectory.model_copy(
+                update={"reward": Reward(parts={"format": 1.0, "answer": score}, weights=weights)}
+            ),
+            one.segments,
+        )
+        for one, score in zip(rolled, [0.9, 0.4, 0.4, 0.4], strict=True)
+    ]
+    found = step_metric(
+        1, "grpo", [Sampled.of("t0", 0, scored)], [1], Update(), seconds=(0.0, 0.0), cursor=1
+    )
+    assert found.solved == 0.25
+    assert found.reward == pytest.approx(0.525)
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])

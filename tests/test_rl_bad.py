@@ -28,8 +28,8 @@ from webfarer.train.attention import choose_way, logprobs  # noqa: E402
 from webfarer.train.pack import collate  # noqa: E402
 from webfarer.train.rl import reinforce  # noqa: E402
 from webfarer.train.rl_batch import make_batch  # noqa: E402
-from webfarer.train.rl_metrics import Watch  # noqa: E402
-from webfarer.train.rl_tasks import Seen  # noqa: E402
+from webfarer.train.rl_metrics import Watch, told  # noqa: E402
+from webfarer.train.rl_tasks import Seen, TaskOrder  # noqa: E402
 from webfarer.train.scorer import Scorer  # noqa: E402
 from webfarer.types import (  # noqa: E402
     BadInput,
@@ -126,6 +126,18 @@ def test_impossible_an_engine_with_other_weights_goes_unseen(tiny_model, tmp_pat
         assert "log-probabilities" in metric.note
 
 
+def test_impossible_an_engine_with_other_weights_goes_unseen_where_nothing_is_learnt(
+    tiny_model, tmp_path
+):
+    bandit = a_bandit(tiny_model, noise=0.2)
+    bandit.judge = lambda job, ids: False
+    reinforce(settings(steps=2), tiny_model, bandit, TASKS, tmp_path)
+    for metric in metrics(tmp_path):
+        assert metric.trained == 0
+        assert metric.gap > 0.1
+        assert "gap" in metric.alarms
+
+
 # Dynamic sampling
 
 
@@ -177,8 +189,34 @@ def test_a_second_lot_is_of_what_is_still_wanted_and_of_other_tasks(tiny_model, 
     assert len(names) == len(set(names))
     (metric,) = metrics(tmp_path)
     assert metric.made == len(bandit.asked)
-    if metric.kept < 4:
-        assert metric.note == f"only {metric.kept} of 4 groups have a spread"
+    lots = []  # of 4, and then of as many as the lots before it lack
+    while names:
+        wanted = 4 - sum(int(name[1:]) % 2 == 0 for lot in lots for name in lot)
+        lots.append(names[:wanted])
+        names = names[wanted:]
+    assert 2 <= len(lots) <= 3
+    spread = sum(int(name[1:]) % 2 == 0 for lot in lots for name in lot)
+    assert metric.kept == spread
+    assert metric.note == ("" if spread == 4 else f"only {spread} of 4 groups have a spread")
+
+
+def test_tasks_drawn_again_are_others_in_every_lot(tiny_model, tmp_path):
+    """All tasks are known to be partly solved, and drawn again: nothing is drawn twice in a step,
+    and where every one has been made the step goes on with what there is."""
+    dapo = settings(algorithm="dapo", steps=3, tasks=4, group=4, rounds=9, partly_solved=1.0)
+    bandit = Bandit(tiny_model, judge=lambda job, ids: job.member % 2 == 0)
+    reinforce(dapo.model_copy(update={"tasks": len(TASKS)}), tiny_model, bandit, TASKS, tmp_path)
+    order = TaskOrder(TASKS, dapo, 0)
+    order.learn(Seen(step=1, task=task.id, correct=2, valid=4, count=1) for task in TASKS)
+    first, cursor = order.take(7, 0, 4)
+    second, _ = order.take(7, cursor, 4, {task.id for task in first})
+    assert not {task.id for task in first} & {task.id for task in second}
+    assert len(second) == 4
+    never = Bandit(tiny_model, judge=lambda job, ids: False)
+    reinforce(dapo, tiny_model, never, TASKS, tmp_path / "never")
+    for step in range(3):
+        asked = [name for at, name, member in never.asked if at == step and member == 0]
+        assert sorted(asked) == sorted(task.id for task in TASKS)
 
 
 # Rewards and answers
@@ -243,6 +281,8 @@ def test_every_group_without_a_spread_is_said_and_alarmed(name, tiny_model, tmp_
     found = metrics(tmp_path)
     assert [metric.alarms for metric in found] == [(), (), ("flat",), ("flat",)]
     assert "no group with a spread for 3 steps" in found[2].note
+    assert all(0 < metric.gap_most < 1e-4 for metric in found)  # measured, also where none learns
+    assert all(metric.entropy > 0.5 for metric in found)
     assert weights(out)
     before, after = load_model(tiny_model).state_dict(), load_model(out).state_dict()
     assert all(torch.equal(before[name], after[name]) for name in before)
@@ -268,6 +308,8 @@ def test_every_rollout_failing_is_alarmed_at_once(tiny_model, tmp_path):
         reinforce(settings(steps=5, checkpoint_every=1), tiny_model, broken, TASKS, tmp_path)
     found = metrics(tmp_path)
     assert all("64 of 64 attempts failed on our side" in metric.note for metric in found)
+    assert {(metric.gap, metric.gap_most, metric.entropy) for metric in found} == {(None,) * 3}
+    assert told(found[0], None).endswith("entropy – gap –")
     mended = reinforce(
         settings(steps=5, checkpoint_every=1), tiny_model, Bandit(tiny_model), TASKS, tmp_path
     )
@@ -276,7 +318,7 @@ def test_every_rollout_failing_is_alarmed_at_once(tiny_model, tmp_path):
 
 
 def test_collapse_and_limits_by_hand(tiny_model, tmp_path):
-    """Entropy is held against the first step that trained; limits against half of the attempts."""
+    """Entropy is held against the first that was measured; limits against half of the attempts."""
     reinforce(settings(steps=1), tiny_model, Bandit(tiny_model), TASKS, tmp_path)
     (line,) = metrics(tmp_path)
     watch = Watch(RlSettings(entropy_alarm=0.1))
@@ -290,7 +332,7 @@ def test_collapse_and_limits_by_hand(tiny_model, tmp_path):
     assert collapsed.alarms == ("entropy", "limits")
     assert "entropy 0.19 nats, 2 at the first step" in collapsed.note
     assert "75% of attempts hit a limit" in collapsed.note
-    assert look(entropy=0.0, trained=0).alarms == ()  # nothing was trained, nothing measured
+    assert look(entropy=None, gap=None, trained=0).alarms == ()  # nothing was measured
 
 
 # No number

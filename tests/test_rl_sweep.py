@@ -49,10 +49,10 @@ def test_a_variant_with_a_pre_filter_is_shown_shared_and_charged():
         "dupo, pre-filter shared", "dupo, pre-filter charged", "dapo"
     ]  # fmt: skip
     shared, charged, dapo = costs(lines, "dupo")[1:]
-    assert (shared[1], shared[6], shared[9]) == ("40", "1.00 ± 0.00", "4")
-    assert (charged[1], charged[9]) == ("60", "12")  # 4 x 10 + 20 attempts, 4 x 1 + 8 s
-    assert charged[10] == "3.00 ± 0.00"  # 12 s over 4
-    assert dapo[7] == "3.00 ± 0.00"  # three times the seconds of a step
+    assert (shared[1], shared[7], shared[10]) == ("40", "1.00 ± 0.00", "4")
+    assert (charged[1], charged[10]) == ("60", "12")  # 4 x 10 + 20 attempts, 4 x 1 + 8 s
+    assert charged[11] == "3.00 ± 0.00"  # 12 s over 4
+    assert dapo[8] == "3.00 ± 0.00"  # three times the seconds of a step
     # DAPO ends at 60%, where it is after all 4 steps and 12 s, DUPO after 2: 2 s, or 10 charged.
     alone, with_filter, slow = equal(lines, "dupo")[1:]
     assert alone[1:3] == with_filter[1:3] == ("70.0", "4.0")

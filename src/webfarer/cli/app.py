@@ -58,6 +58,15 @@ def _root(
     scores."""
 
 
+def _memory_ran_out(error: Exception) -> bool:
+    """Without torch there is but one such error."""
+    if "torch" not in sys.modules:
+        return isinstance(error, MemoryError)
+    from webfarer.policy.support import out_of_memory
+
+    return out_of_memory(error)
+
+
 def main_with(parts: Parts) -> None:
     """Runs a command. An error of ours is one line on standard error and its exit code."""
     try:
@@ -75,6 +84,14 @@ def main_with(parts: Parts) -> None:
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
         sys.stderr.write(f"webfarer: {place}{error.strerror or error}\n")
+        sys.exit(1)
+    except (RuntimeError, MemoryError) as error:
+        if not _memory_ran_out(error):
+            raise
+        sys.stderr.write(
+            "webfarer: out of memory: what is written is kept; use a smaller model, fewer "
+            "rollout.slots, a shorter rollout.context or, in training, lora_rank\n"
+        )
         sys.exit(1)
     except (KeyboardInterrupt, SystemExit) as stop:
         interrupted = isinstance(stop, KeyboardInterrupt) or stop.code == 130  # typer's own

@@ -241,9 +241,8 @@ class Run:
 
     def rl(self) -> None:
         recipe = self.recipe
-        apart = recipe.rl.model_dump(mode="json", exclude={"checkpoint_every", "show_every"})
         key = self._key(
-            "rl", recipe.seed, apart, recipe.rollout, recipe.tools,
+            "rl", recipe.seed, recipe.rl.telling(), recipe.rollout, recipe.tools,
             self._keys["sft"], self._keys["valid"], *graded_by(recipe.grade).values(),
         )  # fmt: skip
 

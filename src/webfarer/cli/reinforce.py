@@ -33,6 +33,7 @@ from webfarer.policy.source import model_folder
 from webfarer.rollout.trainee import Trainee
 from webfarer.rollout.world import World
 from webfarer.store.manifest import key_of
+from webfarer.train.rl_tasks import out_of_reach
 from webfarer.types import BadInput, Recipe, Task
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def reinforce(
     steps: Annotated[int | None, typer.Option(help="How many [the recipe's].")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="[the recipe's]")] = None,
     language: LanguageName = "",
-    recipe: RecipeName = "quickstart",
+    recipe: RecipeName = "plain",
     set_: Settings = None,
     seed: Seed = 1,
     tensorboard: Annotated[
@@ -68,8 +69,8 @@ def reinforce(
     With --valid there is a held-out score every rl.eval_every steps, and with rl.keep=best the
     weights of the best one are kept, else the last. OUT/metrics.jsonl has a line a step, OUT/shown
     whole attempts to read. Settings that are not given are the recipe's, sections rl, tools and
-    rollout. With several processes, started by torchrun, each makes a share of the attempts and of
-    the update: torchrun --nproc-per-node 8 -m webfarer train rl ...
+    rollout; "plain" has the defaults. With several processes, started by torchrun, each makes a
+    share of the attempts and of the update: torchrun --nproc-per-node 8 -m webfarer train rl ...
 
     Example:
 
@@ -89,6 +90,12 @@ def reinforce(
             raise BadInput(f"{valid}: the task {min(both)} is learnt from too; give others")
         trainee = _trainee(chosen, worlds, seed)
         teller = Teller(quiet or not ranks.first)
+        beyond = out_of_reach(learnt, chosen.rl)
+        if beyond and ranks.first:
+            teller.warn(
+                f"{beyond} of {len(learnt)} tasks are above the levels of rl.levels_by_step: they "
+                "are not learnt from"
+            )
         made = _train(chosen, trainee, learnt, scored, folder_for(out), seed, ranks, teller,
                       tensorboard and ranks.first)  # fmt: skip
         if json and ranks.first:
@@ -120,7 +127,8 @@ def _train(
     ):
 
         def evaluate(done: int) -> float | None:
-            return live.scored(done, trainee.greedy(scored, ranks.share))
+            score = trainee.greedy(scored, ranks.share)
+            return live.scored(done, score) if ranks.first else score
 
         return train(
             recipe.rl, model_folder(recipe.model), trainee, learnt, out, seed=seed,

@@ -163,6 +163,13 @@ class LocalEngine:
         self._idle_only()
         self._clear()
 
+    def rest(self) -> None:
+        """Gives the cache's memory back where it is an accelerator's, which a trainer shares; the
+        system's own is kept, since fresh memory costs more than zeroing it."""
+        if self._device.type != "cpu":
+            self._idle_only()
+            self._clear(free=True)
+
     def _idle_only(self) -> None:
         if self._slots.live:
             raise RuntimeError(

@@ -23,6 +23,10 @@ class Taking(Protocol):
 
     def load_state(self, state: Mapping[str, Any], version: int) -> None: ...
 
+    def rest(self) -> None:
+        """Leaves an accelerator's memory to the training, until there is something to sample."""
+        ...
+
 
 class Stateful(Protocol):
     def state_dict(self) -> Mapping[str, Any]: ...
@@ -54,7 +58,9 @@ class Trainee:
     def make(self, jobs: Sequence[Job], step: int) -> list[Rolled]:
         """The graded attempts, in the order of the jobs."""
         arena = replace(self.arena, seed=seed_for(self.arena.seed, "rl", step))
-        return asyncio.run(together(self.policy, arena, jobs))
+        made = asyncio.run(together(self.policy, arena, jobs))
+        self.engine.rest()
+        return made
 
     def attempts(self, jobs: Sequence[Job]) -> list[Rolled]:
         """Graded attempts outside of any step, as an evaluation makes them."""

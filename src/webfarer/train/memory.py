@@ -78,10 +78,11 @@ class Room:
             _release()
             held = sum(lengths[place] for place in stuck)
             if len(stuck) == 1 or not self._shrinks:
+                lower = f"lower micro_tokens (now {self.tokens}) or " if len(stuck) > 1 else ""
                 raise WebfarerError(
                     f"out of memory on a forward pass of {held} tokens ({len(stuck)} sequences): "
-                    f"lower micro_tokens (now {self.tokens}) or rollout.context, set checkpointing "
-                    "or lora_rank; the last checkpoint is kept"
+                    f"{lower}set checkpointing and run again to go on; or begin in another folder "
+                    "with a shorter rollout.context, or with lora_rank"
                 )
             self.tokens = held // 2
         if self.tokens == before:

@@ -132,7 +132,7 @@ def _told(error: Exception | None) -> tuple[int, str] | None:
         return None
     if isinstance(error, WebfarerError):
         return error.exit_code, str(error)
-    return WebfarerError.exit_code, f"{type(error).__name__}: {error}"
+    return WebfarerError.exit_code, f"{type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _buckets(parameters: Iterable[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

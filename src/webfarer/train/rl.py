@@ -148,11 +148,7 @@ def _step(run: _Run, step: int) -> StepMetric:
         run.files.show(step + 1, sampled)
     batch = make_batch(sampled, counts, run.row, run.settings, run.rollouts.longest)
     _check_dry(run, sampled)
-    update = (
-        run.updater.update(batch, step, run.seed)
-        if batch
-        else Update(note="no group to learn from")
-    )
+    update = run.updater.update(batch, step, run.seed) if batch else _looked(run, sampled)
     ended = time.perf_counter()
     metric = step_metric(
         step + 1,
@@ -166,6 +162,16 @@ def _step(run: _Run, step: int) -> StepMetric:
     )
     said = "; ".join(part for part in (drawn.note, update.note) if part)
     return run.watch.look(metric.model_copy(update={"note": said}))
+
+
+def _looked(run: _Run, sampled: Sequence[Sampled]) -> Update:
+    """Of a step without an update: whether the engine has the weights, by what it has sampled."""
+    longest = run.rollouts.longest
+    every = make_batch(sampled, [1] * len(sampled), run.row, run.settings, longest)
+    update = run.updater.look(every) if every else Update()
+    note = "no group to learn from"
+    update.note = f"{note}; {update.note}" if update.note else note
+    return update
 
 
 def _sample(run: _Run, step: int) -> Drawn:
@@ -184,9 +190,11 @@ def _sample(run: _Run, step: int) -> Drawn:
     cursor, places = run.cursor, ()
     for _ in range(settings.rounds):
         lot = math.ceil(settings.oversample * (wanted - len(places)))
-        tasks, cursor = run.order.take(step, cursor, lot)
         known = {one.group.task_id for one in sampled}
+        tasks, cursor = run.order.take(step, cursor, lot, known)
         new = {task.id: task for task in tasks if task.id not in known}
+        if not new:
+            break
         sampled += _roll(run, step, list(new.values()), settings.group, step)
         places = first(wanted, [one.outcome for one in sampled])
         if len(places) == wanted:
@@ -207,16 +215,20 @@ def _roll(run: _Run, step: int, tasks: Sequence[Task], size: int, version: int) 
 
 def _prefiltered(run: _Run, tasks: Sequence[Task]) -> list[Task]:
     """DUPO's first filter (WebSailor, Li et al. 2025): without the tasks that every attempt of the
-    first weights solves, and by setting those that none does. Its lots are kept as they are made;
-    a task whose attempts failed on our side stays, and a run that goes on tries it again."""
+    first weights solves, and by setting those that none does. Its lots are kept as they are made.
+
+    A task whose attempts failed on our side stays. Run again it is tried again, but not once steps
+    are kept: were it left out then, they would have been of another order of tasks."""
     name, size = "prefilter.jsonl", run.settings.prefilter
-    seen = {one.task: one for one in run.files.kept(name, Seen, 0) if one.valid}
+    seen = {one.task: one for one in run.files.kept(name, Seen, 0)}
+    if not run.files.begun():
+        seen = {task: one for task, one in seen.items() if one.valid}
     run.rollouts.take(run.model.weights, 0)
     left = [task for task in tasks if task.id not in seen]
     for start in range(0, len(left), run.settings.tasks):
         lot = left[start : start + run.settings.tasks]
         sampled = _roll(run, -1, lot, size, 0)
-        found = [one for one in _seen(0, sampled, [0] * len(lot)) if one.valid]
+        found = _seen(0, sampled, [0] * len(lot))
         run.files.append(name, found)
         _check_dry(run, sampled)
         seen |= {one.task: one for one in found}
@@ -225,7 +237,7 @@ def _prefiltered(run: _Run, tasks: Sequence[Task]) -> list[Task]:
 
 
 def _settled(seen: Seen | None, drop_unsolved: bool) -> bool:
-    if seen is None:
+    if seen is None or not seen.valid:
         return False
     return seen.correct == seen.valid or (drop_unsolved and seen.correct == 0)
 
@@ -281,11 +293,9 @@ def _scored(metric: StepMetric, score: float | None) -> StepMetric:
 def _key(
     settings: RlSettings, source: Path | str, tasks: Sequence[Task], seed: int, given: str
 ) -> str:
-    """What tells one run from another; how often it is kept and shown, and how it
-    is spread over processes, says nothing."""
-    plain = settings.model_dump(mode="json", exclude={"checkpoint_every", "show_every", "shard"})
+    """What tells one run from another."""
     names = [task.model_dump(mode="json") for task in tasks]
-    return key_of("rl-1", plain, source_hash(source), names, seed, given)
+    return key_of("rl-1", settings.telling(), source_hash(source), names, seed, given)
 
 
 def _resume(run: _Run, done: int) -> None:

@@ -29,9 +29,10 @@ class Board:
         self._writer: Any = None
 
     def metric(self, metric: StepMetric) -> None:
-        """The numbers of a step."""
+        """The numbers of a step, those that it has."""
         for name, value in metric.model_dump(exclude=set(_NO_SCALARS)).items():
-            self._open(metric.step).add_scalar(f"train/{name}", value, metric.step)
+            if value is not None:
+                self._open(metric.step).add_scalar(f"train/{name}", value, metric.step)
         self._writer.flush()
 
     def score(self, done: int, score: float) -> None:

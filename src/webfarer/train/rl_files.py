@@ -91,6 +91,10 @@ class RunFiles:
     def _best(self, step: int) -> Path:
         return self._out / f"best-{step:05d}.safetensors"
 
+    def begun(self) -> bool:
+        """Whether steps are kept."""
+        return self._ranks.told((self._out / _CHECKPOINT).exists)
+
     def load(self, updater: Updater) -> int:
         """Puts back what was kept; returns the steps done."""
         done = load_checkpoint(
@@ -154,6 +158,7 @@ def _claim(path: Path, key: str) -> None:
 def _kept(path: Path, model: type[Any], done: int) -> list[Any]:
     if not path.exists():
         return []
-    kept = [line for line in read_jsonl(path, model, lambda _: None) if line.step <= done]
+    torn = read_jsonl(path, model, lambda _: None)  # the last line of a kill: it is made again
+    kept = [line for line in torn if line.step <= done]
     write_jsonl(path, kept)
     return kept

@@ -20,8 +20,9 @@ class StepMetric(Record):
     accepted: they are what the step cost. `failures` are attempts that broke on our side, in the
     making or in judging; `spread` are groups with correct and with other members. `limited` is the
     share that a limit ended. `gap` and `gap_most` are the mean and the greatest |trainer's -
-    engine's| log-probability, in nats a token; `held_low` and `held_high` the shares of tokens that
-    the clip held. `entropy` is the mean of -log-probability of what was sampled, which estimates
+    engine's| log-probability, in nats a token (of a step without an update, on some of its
+    attempts; None where every one failed); `held_low` and `held_high` the shares of tokens that the
+    clip held. `entropy` is the mean of -log-probability of what was sampled, which estimates
     it. Seconds are of rollouts, of their tools (the sum over attempts), of updates. `alarms` are
     kinds of `Watch`: `note` has its words.
     """
@@ -46,12 +47,12 @@ class StepMetric(Record):
     loss: float
     grad_norm: float
     lr: float
-    entropy: float
+    entropy: float | None
     kl: float
     held_low: float
     held_high: float
-    gap: float
-    gap_most: float
+    gap: float | None
+    gap_most: float | None
     rollout_s: float
     tool_s: float
     update_s: float
@@ -86,13 +87,15 @@ def step_metric(
     judged = [member.reward for member in valid if member.reward is not None]
     turns = [turn for member in members for turn in member.turns]
 
+    right = [one.verdict is not None and one.verdict.status == "correct" for one in valid]
+
     def mean(values: Sequence[float]) -> float:
         return sum(values) / len(values) if values else 0.0
 
     return StepMetric(
         step=step,
         algorithm=algorithm,
-        solved=mean([one.parts["answer"] for one in judged]),
+        solved=mean(right),
         reward=mean([one.total for one in judged]),
         format=mean([one.parts["format"] for one in judged]),
         failures=sum(broken(member) is not None for member in members),
@@ -137,7 +140,7 @@ class Watch:
     def look(self, metric: StepMetric) -> StepMetric:
         """The line with the kinds of its alarms, and in its note what they say."""
         self._flat = 0 if metric.spread else self._flat + 1
-        if self._first is None and metric.trained:
+        if self._first is None:
             self._first = metric.entropy
         found = self._alarms(metric)
         note = "; ".join(part for part in (metric.note, *found.values()) if part)
@@ -145,15 +148,15 @@ class Watch:
 
     def _alarms(self, metric: StepMetric) -> dict[str, str]:
         found: dict[str, str] = {}
-        if metric.gap > self._settings.gap_alarm:
+        if metric.gap is not None and metric.gap > self._settings.gap_alarm:
             found["gap"] = (
                 f"the engine's log-probabilities are {metric.gap:.3f} nats a token from the "
                 "trainer's: use float32 for rollout.dtype"
             )
-        first = self._first or 0.0
-        if metric.trained and metric.entropy < self._settings.entropy_alarm * first:
+        first, entropy = self._first or 0.0, metric.entropy
+        if entropy is not None and entropy < self._settings.entropy_alarm * first:
             found["entropy"] = (
-                f"entropy {metric.entropy:.2g} nats, {first:.2g} at the first step: attempts are "
+                f"entropy {entropy:.2g} nats, {first:.2g} at the first step: attempts are "
                 "all but the same; lower rl.learning_rate or raise rl.kl"
             )
         if metric.limited > _LIMITED:
@@ -176,7 +179,9 @@ class Watch:
 def told(metric: StepMetric, score: float | None) -> str:
     """What a person needs to know while it runs, in under 60 characters; `score` is the last."""
     held_out = "" if score is None else f" held-out {score:.0%}"
+    gap = "–" if metric.gap is None else f"{metric.gap:.0e}"
+    entropy = "–" if metric.entropy is None else f"{metric.entropy:.2g}"
     return (
         f"solved {metric.solved:.0%}{held_out} kept {metric.kept}/{metric.groups} "
-        f"entropy {metric.entropy:.2g} gap {metric.gap:.0e}"
+        f"entropy {entropy} gap {gap}"
     )

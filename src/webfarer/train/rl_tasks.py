@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from webfarer.types import BadInput, Record, RlSettings, Task, random_for
 
@@ -37,12 +37,14 @@ class TaskOrder:
         """Takes note of how groups did, for drawing partly solved tasks again."""
         self._partly.update({one.task: one.partly for one in seen})
 
-    def take(self, step: int, cursor: int, count: int) -> tuple[list[Task], int]:
-        """`count` tasks for the step, and the cursor after them. No task is there twice, unless
-        there are fewer tasks than are asked for."""
-        again = self._again(step, count)
-        chosen, names = list(again), {task.id for task in again}
-        allowed = self._allowed(step)
+    def take(
+        self, step: int, cursor: int, count: int, taken: Collection[str] = ()
+    ) -> tuple[list[Task], int]:
+        """`count` tasks for the step, and the cursor after them. None is one of those `taken` for
+        this step already, or there twice, unless there are fewer tasks than are asked for."""
+        again = self._again(step, count, taken)
+        chosen, names = list(again), {*taken, *(task.id for task in again)}
+        allowed = self.allowed(step)
         for task in self._from(cursor):
             if len(chosen) == count:
                 break
@@ -62,16 +64,16 @@ class TaskOrder:
             yield from (self._tasks[name] for name in order[place:])
             cursor += len(names) - place
 
-    def _again(self, step: int, count: int) -> list[Task]:
+    def _again(self, step: int, count: int, taken: Collection[str]) -> list[Task]:
         """Tasks that some attempts solved and others did not, drawn again."""
         wanted = round(self._settings.partly_solved * count)
         known = sorted(name for name, partly in self._partly.items() if partly)
-        allowed = self._allowed(step)
-        known = [name for name in known if name in allowed]
+        allowed = self.allowed(step)
+        known = [name for name in known if name in allowed and name not in taken]
         picked = random_for("rl again", self._seed, step).sample(known, min(wanted, len(known)))
         return [self._tasks[name] for name in picked]
 
-    def _allowed(self, step: int) -> set[str]:
+    def allowed(self, step: int) -> set[str]:
         """The tasks of the levels that the curriculum has reached, the lowest there is at least;
         without one, all."""
         if not self._settings.levels_by_step:
@@ -79,3 +81,9 @@ class TaskOrder:
         levels = [level for begins, level in self._settings.levels_by_step if begins <= step]
         most = max([min(task.level for task in self._tasks.values()), *levels])
         return {name for name, task in self._tasks.items() if task.level <= most}
+
+
+def out_of_reach(tasks: Sequence[Task], settings: RlSettings) -> int:
+    """How many of the tasks are above all levels that the curriculum reaches."""
+    order = TaskOrder(tasks, settings, 0)
+    return len(tasks) - len(order.allowed(settings.steps))

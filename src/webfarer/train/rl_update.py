@@ -39,6 +39,7 @@ from webfarer.types import RlSettings, WebfarerError, random_for, seed_for
 _VALUE_CLIP, _VALUE_SHARE = 0.2, 0.5
 _SUMS = (
     "trained", "loss", "grad_norm", "entropy", "kl", "held_low", "held_high", "gap", "steps",
+    "compared",
 )  # fmt: skip
 
 
@@ -58,6 +59,15 @@ class Update:
     gap_most: float = 0.0
     note: str = ""
     steps: int = field(default=0, repr=False)
+    compared: int = field(default=0, repr=False)
+
+    def compare(self, trainer: Tensor, engine: Tensor) -> None:
+        """Adds tokens whose log-probabilities both have."""
+        gap = (trainer - engine).abs()
+        self.compared += gap.numel()
+        self.gap += float(gap.sum())
+        self.gap_most = max(self.gap_most, float(gap.max()))
+        self.entropy -= float(engine.sum())
 
     def add(self, other: Update) -> None:
         """Adds another's sums; what is no sum is the greater one, or the later."""
@@ -79,15 +89,19 @@ class Update:
         self.note = "; ".join(dict.fromkeys(note for _, note in said if note))
 
     def numbers(self) -> dict[str, Any]:
-        """The means: over trained tokens, and over optimiser steps for loss and gradient norm."""
+        """The means: over trained tokens, and over optimiser steps for loss and gradient norm. The
+        gaps and the entropy are over the tokens that were compared, None where none was."""
         found = asdict(self)
         del found["note"]
-        steps, tokens = max(1, found.pop("steps")), max(1, self.trained)
+        steps, compared = max(1, found.pop("steps")), found.pop("compared")
         for name in ("loss", "grad_norm"):
             found[name] /= steps
-        for name in ("entropy", "kl", "held_low", "held_high", "gap"):
-            found[name] /= tokens
-        return found
+        for name in ("kl", "held_low", "held_high"):
+            found[name] /= max(1, self.trained)
+        for name in ("entropy", "gap"):
+            found[name] /= max(1, compared)
+        unknown = {} if compared else dict.fromkeys(("entropy", "gap", "gap_most"))
+        return found | unknown
 
 
 class Updater:
@@ -125,6 +139,30 @@ class Updater:
             self._mini(step_batch, lot, constants, done)
         done.agree(self._ranks)
         return done
+
+    @torch.no_grad()
+    def look(self, data: StepBatch) -> Update:
+        """Compares engine and trainer on some sequences, up to `micro_tokens` of them, where a step
+        has nothing to learn from: nothing else would tell that the engine has other weights."""
+        found = Update()
+        lengths = [len(segment) for segment in data.segments]
+        some = micro_batches(lengths, range(len(lengths)), self._settings.micro_tokens)[0]
+        self.trained.eval()
+
+        def compare(places: Lot) -> None:
+            logprobs_N = self.trained(self._packed(data, places)).logprobs_N
+            if places:
+                found.compare(logprobs_N.cpu(), data.picked(data.batch.engine_logprobs_BT, places))
+
+        def again() -> None:
+            nonlocal found
+            found = Update()
+
+        note = self._micro(data, some, compare, again)
+        found.note = note
+        found.sum_over(self._ranks)
+        found.agree(self._ranks)
+        return found
 
     def _rate(self, step: int) -> float:
         settings, peak = self._settings, self._settings.learning_rate
@@ -273,11 +311,8 @@ class Updater:
             loss_1N = loss_1N + _VALUE_SHARE * error_1N
         if entropy_N is not None:
             loss_1N = loss_1N - self._settings.entropy * entropy_N[None]
-        gap_1N = (old_1N - engine_1N).abs()
-        done.trained += gap_1N.numel()
-        done.gap += float(gap_1N.sum())
-        done.gap_most = max(done.gap_most, float(gap_1N.max()))
-        done.entropy -= float(engine_1N.sum())
+        done.trained += old_1N.numel()
+        done.compare(old_1N, engine_1N)
         done.held_low += float(found.held_low_BT.sum())
         done.held_high += float(found.held_high_BT.sum())
         sizes = data.lengths_B[torch.tensor(places)]

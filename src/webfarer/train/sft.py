@@ -193,7 +193,7 @@ def _key(
 ) -> str:
     """What tells one run from another. Without validation data its settings say nothing."""
     checked = (settings.valid_checks, data_hash(valid)) if valid else ()
-    plain = settings.model_dump(mode="json", exclude={"valid_checks"})
+    plain = settings.model_dump(mode="json", exclude={"valid_checks", "checkpointing"})
     return key_of("sft-1", plain, source_hash(source), data_hash(segments), *checked)
 
 

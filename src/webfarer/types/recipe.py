@@ -7,7 +7,7 @@ these sections; a misspelt name is an error.
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -202,7 +202,7 @@ class RlSettings(Record):
     importance_cap: float | None = Field(default=2.0, ge=1)
     kl: float = Field(default=0.0, ge=0)
     entropy: float = Field(default=0.0, allow_inf_nan=False)
-    rounds: Positive = 4
+    rounds: Positive = 10
     oversample: float = Field(default=1.0, ge=1, allow_inf_nan=False)
     margin: Positive = 256
     as_weights: bool = True
@@ -223,6 +223,13 @@ class RlSettings(Record):
     eval_every: Whole = 10
     keep: Literal["best", "last"] = "best"
     show_every: Whole = 20
+
+    def telling(self) -> dict[str, Any]:
+        """What tells one run from another: all but how it is kept, shown, watched, spread over
+        processes and fitted into memory, which may change when it goes on."""
+        how = {"checkpoint_every", "show_every", "gap_alarm", "entropy_alarm", "shard",
+               "micro_tokens", "checkpointing"}  # fmt: skip
+        return self.model_dump(mode="json", exclude=how)
 
 
 class GradeSettings(Record):
