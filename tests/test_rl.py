@@ -512,6 +512,15 @@ def test_what_tells_no_run_from_another_may_change_where_it_goes_on(tiny_model, 
                   tmp_path / "killed")  # fmt: skip
 
 
+def test_logits_that_are_held_whole_are_said_once(tiny_model, tmp_path, monkeypatch):
+    settings = SETTINGS.model_copy(update={"steps": 2, "eval_every": 0})
+    monkeypatch.setattr(Scorer, "_agrees", lambda self: False)
+    reinforce(settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path)
+    first, second = metrics(tmp_path)
+    assert "those of a whole row are held" in first.note
+    assert "whole row" not in second.note
+
+
 def test_solved_is_what_was_judged_correct_whatever_the_reward():
     """A reward model's scores are no shares of correct attempts."""
     segment = Segment("tok", [5, 6], [0, 1], [0.0, -0.5])

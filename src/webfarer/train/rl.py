@@ -33,6 +33,10 @@ from webfarer.types import RlSettings, Task, WebfarerError, random_for
 Evaluate = Callable[[int], float | None]
 """Called with the steps done, the engine having the weights: a held-out score, higher is better, or
 None where none can be given."""
+_WHOLE = (
+    "this family's logits cannot be made in chunks: those of a whole row are held, so keep "
+    "micro_tokens small"
+)
 _DRY = 3  # steps in a row in which every attempt failed on our side, before the run stops
 
 
@@ -66,6 +70,7 @@ class _Run:
     ranks: Ranks
     seed: int
     watch: Watch
+    said: str = ""
     cursor: int = 0
     dry: int = 0
     best: float = -math.inf
@@ -107,7 +112,8 @@ def reinforce(
     model = load_trained(settings, source, row.critic, device, ranks, seed)
     updater, order = Updater(settings, row, model, ranks), TaskOrder(tasks, settings, seed)
     run = _Run(
-        settings, row, rollouts, order, model, updater, files, ranks, seed, Watch(settings)
+        settings, row, rollouts, order, model, updater, files, ranks, seed, Watch(settings),
+        "" if model.scored.chunked else _WHOLE,
     )  # fmt: skip
     files.claim()
     if settings.prefilter and row.prefilter:
@@ -160,7 +166,8 @@ def _step(run: _Run, step: int) -> StepMetric:
         cursor=drawn.cursor,
         spare=drawn.spare,
     )
-    said = "; ".join(part for part in (drawn.note, update.note) if part)
+    said = "; ".join(part for part in (run.said, drawn.note, update.note) if part)
+    run.said = ""
     return run.watch.look(metric.model_copy(update={"note": said}))
 
 

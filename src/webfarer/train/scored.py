@@ -53,6 +53,11 @@ class Scored(nn.Module):
             logprobs_N, entropy_N = self._scorer.of_hidden(hidden_NH, row.targets_N, entropy)
         return Found(logprobs_N, self.value(hidden_NH.float()).sum(dim=1), entropy_N)
 
+    @property
+    def chunked(self) -> bool:
+        """See `Scorer.chunked`."""
+        return self._scorer.chunked
+
     def logprobs(self, row: Packed) -> Tensor:
         """The first of them."""
         return self(row).logprobs_N

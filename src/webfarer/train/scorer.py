@@ -40,6 +40,11 @@ class Scorer:
         self._rows = max(1, _CHUNK_LOGITS // config.get_text_config().vocab_size)
         self._split = self._agrees()
 
+    @property
+    def chunked(self) -> bool:
+        """Whether logits are made a chunk at a time; else all of a row's are held."""
+        return self._split
+
     def logprobs(self, row: Packed) -> Tensor:
         """Those of the row's trained tokens, float32, shape N."""
         return self.scores(row).logprobs_N
