@@ -105,6 +105,7 @@ def rewards() -> list[Variant]:
         Variant("rewards and penalty", sharp),
         Variant("rewards alone", plain),
         Variant("verdicts by chance, penalty", sharp, chance=0.6),
+        Variant("rewards alone, 60 steps", {**plain, "steps": 60}),
     ]
 
 

@@ -243,6 +243,36 @@ def test_generalised_advantages_are_normalised_and_returns_are_not():
         generalised()(torch.ones(1), torch.zeros(1), torch.ones(1, 1), None)
 
 
+@pytest.mark.parametrize("advantage", [within_group, within_batch, generalised(0.9, 0.8)])
+def test_padding_and_order_change_no_advantage(advantage):
+    draw = torch.Generator().manual_seed(2)
+    rewards = torch.rand(6, generator=draw, dtype=torch.float64)
+    values = torch.rand(6, 5, generator=draw, dtype=torch.float64)
+    groups = torch.tensor([0, 0, 1, 1, 1, 2])
+    mask = (torch.rand(6, 5, generator=draw) < 0.6).int()
+    mask[:, 2] = 1
+    want = advantage(rewards, groups, mask, values)
+
+    def alike(found, at):
+        assert torch.allclose(found.advantages_BT, want.advantages_BT[at])
+        if want.returns_BT is not None:
+            assert torch.allclose(found.returns_BT, want.returns_BT[at])
+
+    order = torch.tensor([4, 0, 5, 2, 1, 3])
+    alike(advantage(rewards[order], groups[order], mask[order], values[order]), order)
+    between = [0, 1, 5, 2, 3, 6, 4]  # columns of nothing, full of what must not be read
+    wide = torch.cat([values, torch.full((6, 2), 1e6, dtype=torch.float64)], 1)[:, between]
+    seen = torch.cat([mask, torch.zeros(6, 2, dtype=torch.int)], 1)[:, between]
+    padded = advantage(rewards, groups, seen, wide)
+    assert (padded.advantages_BT[:, [2, 5]] == 0).all()
+    own = [0, 1, 3, 4, 6]
+    narrow = Advantages(
+        padded.advantages_BT[:, own],
+        None if padded.returns_BT is None else padded.returns_BT[:, own],
+    )
+    alike(narrow, torch.arange(6))
+
+
 # Selection
 
 OUTCOMES = [Outcome(4, 4), Outcome(1, 4), Outcome(0, 4), Outcome(2, 4), Outcome(0, 0)]
