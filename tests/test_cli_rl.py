@@ -9,13 +9,14 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch")
 
+from webfarer.cli.manifest import claim
 from webfarer.cli.progress import Teller
 from webfarer.cli.rl_live import Live
 from webfarer.store.jsonl import write_jsonl
 from webfarer.train import rl_board
 from webfarer.train.rl_board import Board
 from webfarer.train.rl_metrics import StepMetric, told
-from webfarer.types import BadInput
+from webfarer.types import BadInput, Recipe
 
 FEW = ("--set", "rl.tasks=2", "--set", "rl.group=2", "--set", "rl.eval_every=1",
        "--set", "rollout.max_turns=2", "--set", "rollout.turn_tokens=8",
@@ -93,6 +94,22 @@ def test_settings_that_are_not_given_are_the_plain_ones(webfarer, files, world_f
     said = webfarer(*arguments[:3], str(files / "quick"), *arguments[3:], "--recipe", "quickstart")
     assert said.code == 0, said.err
     assert "2 of 8 tasks are above the levels of rl.levels_by_step" in said.err
+
+
+def test_what_fits_a_run_into_memory_may_change_where_it_goes_on(tmp_path):
+    """As the errors of a lack of memory advise."""
+    asked = Recipe().model_dump(mode="json")
+    claim(tmp_path / "run", asked)
+    fitted = {
+        **asked,
+        "rl": {**asked["rl"], "micro_tokens": 512, "checkpointing": True},
+        "sft": {**asked["sft"], "checkpointing": True},
+    }
+    claim(tmp_path / "run", fitted)
+    for part, name, value in (("rl", "steps", 3), ("sft", "epochs", 9), ("rollout", "slots", 2)):
+        other = {**asked, part: {**asked[part], name: value}}
+        with pytest.raises(BadInput, match=rf"other settings made \({part} differ\)"):
+            claim(tmp_path / "run", other)
 
 
 def test_out_of_memory_anywhere_is_one_line(capsys, monkeypatch):

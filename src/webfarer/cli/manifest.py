@@ -20,7 +20,7 @@ from webfarer.store.manifest import (
     versions,
     write_manifest,
 )
-from webfarer.types import BadInput, Recipe, RolloutSettings
+from webfarer.types import BadInput, Recipe, RlSettings, RolloutSettings
 
 _ENGINE = "engine.json"
 
@@ -41,13 +41,23 @@ def claim(folder: Path, asked: Mapping[str, Any]) -> None:
         if others:
             raise BadInput(f"{folder} holds other files ({others[0].name}): choose another folder")
         write_manifest(folder, new_manifest(wanted))
-    elif before.recipe != wanted:
-        keys = sorted({*wanted, *before.recipe})
-        differs = ", ".join(key for key in keys if wanted.get(key) != before.recipe.get(key))
+    elif (old := _telling(before.recipe)) != (new := _telling(wanted)):
+        differs = ", ".join(key for key in sorted({*new, *old}) if new.get(key) != old.get(key))
         raise BadInput(
             f"{folder} holds what other settings made ({differs} differ): choose another folder, "
             "or remove it"
         )
+
+
+def _telling(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """What was asked for, without what may change where a run goes on."""
+    how = {"rl": RlSettings.HOW, "sft": {"checkpointing"}}
+    return {
+        name: {key: given for key, given in part.items() if key not in how.get(name, ())}
+        if isinstance(part, dict)
+        else part
+        for name, part in asked.items()
+    }
 
 
 def folder_key(path: Path) -> str:

@@ -7,7 +7,7 @@ these sections; a misspelt name is an error.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, JsonValue, model_validator
 
@@ -186,6 +186,11 @@ class RlSettings(Record):
     last ones (`keep`): few held-out tasks cannot tell steps apart.
     """
 
+    HOW: ClassVar = frozenset({
+        "checkpoint_every", "show_every", "gap_alarm", "entropy_alarm", "shard", "micro_tokens",
+        "checkpointing",
+    })  # fmt: skip
+
     algorithm: str = "dupo"
     row: RowSettings = RowSettings()
     steps: Whole = 60
@@ -227,9 +232,7 @@ class RlSettings(Record):
     def telling(self) -> dict[str, Any]:
         """What tells one run from another: all but how it is kept, shown, watched, spread over
         processes and fitted into memory, which may change when it goes on."""
-        how = {"checkpoint_every", "show_every", "gap_alarm", "entropy_alarm", "shard",
-               "micro_tokens", "checkpointing"}  # fmt: skip
-        return self.model_dump(mode="json", exclude=how)
+        return self.model_dump(mode="json", exclude=set(self.HOW))
 
 
 class GradeSettings(Record):
