@@ -7,8 +7,8 @@
 `latency` compares DUPO with DAPO's dynamic sampling where tools answer at once and where each takes
 200 ms; `ablate` takes DAPO's four changes away, one at a time, with four mini-batches a step (with
 one no ratio leaves 1, so there is nothing to clip) and a context so short that the overlong
-punishment is felt; `rewards` asks what of the quickstart's gain comes of its rewards and
-what of its penalty on entropy, which sharpens what is sampled also where verdicts say nothing.
+punishment is felt; `rewards` asks what of a gain comes of the rewards and
+what of a penalty on entropy, which sharpens what is sampled also where verdicts say nothing.
 Killed and run again it goes on; --show prints the tables so far.
 """
 
@@ -105,7 +105,6 @@ def rewards() -> list[Variant]:
         Variant("rewards and penalty", sharp),
         Variant("rewards alone", plain),
         Variant("verdicts by chance, penalty", sharp, chance=0.6),
-        Variant("rewards alone, 60 steps", {**plain, "steps": 60}),
     ]
 
 
