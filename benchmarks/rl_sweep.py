@@ -1,15 +1,15 @@
 """PPO, GRPO, DAPO and DUPO side by side: sweeps over variants and seeds, from a finished run.
 
-    webfarer run quickstart --out run
+    webfarer run --out run
     python benchmarks/rl_sweep.py algorithms --run run --out sweeps --jobs 2
 
 `algorithms` compares the four from the same cold start, `cold` without it, from the base model;
 `latency` compares DUPO with DAPO's dynamic sampling where tools answer at once and where each takes
 200 ms; `ablate` takes DAPO's four changes away, one at a time, with four mini-batches a step (with
 one no ratio leaves 1, so there is nothing to clip) and a context so short that the overlong
-punishment is felt; `rewards` asks what of a gain comes of the rewards and
-what of a penalty on entropy, which sharpens what is sampled also where verdicts say nothing.
-Killed and run again it goes on; --show prints the tables so far.
+punishment is felt; `rewards` asks what of a gain comes of the rewards and what of a penalty on
+entropy, which sharpens what is sampled also where verdicts say nothing. Killed and run again it
+goes on; --show prints the tables so far.
 """
 
 from __future__ import annotations
