@@ -173,7 +173,7 @@ def test_killed_from_without_when_the_model_is_there_and_then_at_the_next_evalua
 
 def test_killed_in_reinforcement_learning_between_rollout_and_update(runner, often):
     """Steps are checkpointed in twos: the third is taken again, rollouts and all."""
-    runner.killed_at(often, "webfarer.train.rl:make_batch:3")
+    runner.killed_at(often, "webfarer.train.rl:_check_dry:3")
     assert is_in(often, "rl")
     assert (often / "rl" / "checkpoint.safetensors").exists()
     assert not (often / "rl" / "model").exists()
