@@ -9,9 +9,8 @@ def soft_overlong(length: int, longest: int, margin: int) -> float:
     DAPO (Yu et al. 2025, equation 13): 0 up to longest - margin, then linear down to -1 at
     `longest`, and -1 beyond. There it is the response's length; here that of the whole attempt,
     prompt and observations included, since that is what `longest`, the context, is the limit of.
-    It is what was written down: an attempt that ended because its
-    next observation did not fit is as long as it was before that, not `longest`. Raises ValueError
-    unless 0 < margin <= longest.
+    It is what was written down: an attempt that ended because its next observation did not fit is
+    as long as it was before that, not `longest`. Raises ValueError unless 0 < margin <= longest.
     """
     if not 0 < margin <= longest:
         raise ValueError(f"a margin of {margin} tokens does not fit a length of {longest}")

@@ -20,7 +20,7 @@ from webfarer.store.manifest import (
     versions,
     write_manifest,
 )
-from webfarer.types import BadInput, Recipe, RlSettings, RolloutSettings
+from webfarer.types import BadInput, Recipe, RlSettings, RolloutSettings, SftSettings
 
 _ENGINE = "engine.json"
 
@@ -51,7 +51,7 @@ def claim(folder: Path, asked: Mapping[str, Any]) -> None:
 
 def _telling(asked: Mapping[str, Any]) -> dict[str, Any]:
     """What was asked for, without what may change where a run goes on."""
-    how = {"rl": RlSettings.HOW, "sft": {"checkpointing"}}
+    how = {"rl": RlSettings.HOW, "sft": SftSettings.HOW}
     return {
         name: {key: given for key, given in part.items() if key not in how.get(name, ())}
         if isinstance(part, dict)

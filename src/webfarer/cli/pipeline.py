@@ -227,8 +227,7 @@ class Run:
                     settings, self.data.model(begin), segments, out, shown(update), valid=valid
                 )
 
-        apart = settings.model_copy(update={"checkpointing": False})  # it changes no weight
-        self._stage(name, self._key(name, apart, *above), work)
+        self._stage(name, self._key(name, settings.telling(), *above), work)
 
     def further(self) -> None:
         """More fine-tuning, for as long as the steps of reinforcement learning took: what it is

@@ -158,8 +158,7 @@ class Updater:
             nonlocal found
             found = Update()
 
-        note = self._micro(data, some, compare, again)
-        found.note = note
+        found.note = self._micro(data, some, compare, again)
         found.sum_over(self._ranks)
         found.agree(self._ranks)
         return found

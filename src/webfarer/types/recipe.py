@@ -104,7 +104,18 @@ class FunnelSettings(Record):
     detours: Whole = 0
 
 
-class SftSettings(Record):
+class TrainingSettings(Record):
+    """What is asked of the settings of a training. `HOW` names those that say how a run is kept,
+    shown, watched, spread over processes and fitted into memory."""
+
+    HOW: ClassVar[frozenset[str]] = frozenset({"checkpoint_every", "checkpointing"})
+
+    def telling(self) -> dict[str, Any]:
+        """What tells one run from another: all but `HOW`, which may change when it goes on."""
+        return self.model_dump(mode="json", exclude=set(self.HOW))
+
+
+class SftSettings(TrainingSettings):
     """Everything about a fine-tuning run. The defaults suit a model of about 1 M parameters.
 
     `steps`, where given, overrides `epochs`. A step trains `rows` rows of at most `length` tokens.
@@ -153,7 +164,7 @@ class RowSettings(Record):
     overlong: Literal["none", "soft", "filter"] | None = None
 
 
-class RlSettings(Record):
+class RlSettings(TrainingSettings):
     """Everything about a reinforcement-learning run. The defaults suit a model of about 1 M
     parameters; `webfarer.recipes` has the quickstart's and those of the papers. Of 0 `steps`,
     `webfarer run` has no such stage.
@@ -186,9 +197,8 @@ class RlSettings(Record):
     last ones (`keep`): few held-out tasks cannot tell steps apart.
     """
 
-    HOW: ClassVar = frozenset({
-        "checkpoint_every", "show_every", "gap_alarm", "entropy_alarm", "shard", "micro_tokens",
-        "checkpointing",
+    HOW: ClassVar = TrainingSettings.HOW | frozenset({
+        "show_every", "gap_alarm", "entropy_alarm", "shard", "micro_tokens",
     })  # fmt: skip
 
     algorithm: str = "dupo"
@@ -228,11 +238,6 @@ class RlSettings(Record):
     eval_every: Whole = 10
     keep: Literal["best", "last"] = "best"
     show_every: Whole = 20
-
-    def telling(self) -> dict[str, Any]:
-        """What tells one run from another: all but how it is kept, shown, watched, spread over
-        processes and fitted into memory, which may change when it goes on."""
-        return self.model_dump(mode="json", exclude=set(self.HOW))
 
 
 class GradeSettings(Record):
