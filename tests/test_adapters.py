@@ -185,15 +185,9 @@ def test_the_model_and_its_adapter_are_left_and_say_the_same(source, tmp_path):
 def test_a_killed_run_ends_with_the_same_adapters(source, tmp_path):
     settings = LORA.model_copy(update={"algorithm": "ppo", "steps": 5, "eval_every": 0})
 
-    class Dying(Bandit):
-        def make(self, jobs, step):
-            if step == 4:
-                raise Killed
-            return super().make(jobs, step)
-
     whole = reinforce(settings, source, Bandit(source), TASKS, tmp_path / "whole")
     with pytest.raises(Killed):
-        reinforce(settings, source, Dying(source), TASKS, tmp_path / "again")
+        reinforce(settings, source, Bandit(source, dies=4), TASKS, tmp_path / "again")
     kept = load_file(tmp_path / "again" / "checkpoint.safetensors")
     weights = [name for name in kept if name.startswith("model.")]
     assert weights

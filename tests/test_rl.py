@@ -77,14 +77,19 @@ def a_rolled(task, member, version, correct, segment, failed=False) -> Rolled:
     )  # fmt: skip
 
 
+class Killed(BaseException):
+    """As a kill would: nothing catches it."""
+
+
 class Bandit:
-    """Two tokens after a prompt of the task's own; `fails` says which steps break on our side."""
+    """Two tokens after a prompt of the task's own; `fails` says which steps break on our side, and
+    at the step `dies` it is killed between rollout and update."""
 
     longest = 8
 
-    def __init__(self, folder, fails=lambda step: False, judge=None) -> None:
+    def __init__(self, folder, fails=lambda step: False, judge=None, dies=None) -> None:
         self.engine = LocalEngine(load_model(folder, device="cpu"), slots=64, context=8)
-        self.version, self.fails = -1, fails
+        self.version, self.fails, self.dies = -1, fails, dies
         self.judge = judge or (lambda job, ids: ids[-1] % 2 == 0)
         self.asked: list[tuple[int, str, int]] = []
 
@@ -94,7 +99,10 @@ class Bandit:
 
     def make(self, jobs, step):
         self.asked += [(step, job.task.id, job.member) for job in jobs]
-        return asyncio.run(self._all(jobs, step))
+        rolled = asyncio.run(self._all(jobs, step))
+        if step == self.dies:
+            raise Killed
+        return rolled
 
     async def _all(self, jobs, step):
         await self.engine.forget()
@@ -145,10 +153,6 @@ def test_every_algorithm_learns(name, tiny_model, tmp_path):
     assert len(list((tmp_path / "shown").glob("*.jsonl"))) == 3
 
 
-class Killed(BaseException):
-    """As a kill would: nothing catches it."""
-
-
 @pytest.mark.parametrize("name", ["ppo", "dapo", "dupo"])
 @pytest.mark.parametrize("moment", [2, 7])
 def test_a_killed_run_ends_with_the_same_weights(name, moment, tiny_model, tmp_path):
@@ -160,16 +164,8 @@ def test_a_killed_run_ends_with_the_same_weights(name, moment, tiny_model, tmp_p
         return reinforce(settings, tiny_model, bandit, TASKS, out, seed=3, evaluate=bandit.score)
 
     whole = train(tmp_path / "whole", Bandit(tiny_model))
-
-    class Dying(Bandit):
-        def make(self, jobs, step):
-            rolled = super().make(jobs, step)
-            if step == moment:
-                raise Killed  # between rollout and update
-            return rolled
-
     with pytest.raises(Killed):
-        train(tmp_path / "again", Dying(tiny_model))
+        train(tmp_path / "again", Bandit(tiny_model, dies=moment))
     again = train(tmp_path / "again", Bandit(tiny_model))
     assert (again / "model.safetensors").read_bytes() == (whole / "model.safetensors").read_bytes()
     timeless = {"rollout_s", "update_s", "tool_s"}
@@ -308,14 +304,7 @@ def test_what_another_run_left_before_its_first_checkpoint_is_not_taken(
     change, tiny_model, tmp_path
 ):
     """Its held-out score and best weights would else count as this run's."""
-
-    class Dying(Bandit):
-        def make(self, jobs, step):
-            if step == 0:
-                raise Killed
-            return super().make(jobs, step)
-
-    dying, given = Dying(tiny_model), {"tasks": TASKS, "seed": 3, "given": "tools"}
+    dying, given = Bandit(tiny_model, dies=0), {"tasks": TASKS, "seed": 3, "given": "tools"}
     with pytest.raises(Killed):
         reinforce(SETTINGS, tiny_model, dying, out=tmp_path, evaluate=dying.score, **given)
     assert (tmp_path / "best-00000.safetensors").exists()
@@ -466,19 +455,13 @@ def test_once_steps_are_kept_the_pre_filter_is_not_tried_again(tiny_model, tmp_p
     settings = SETTINGS.model_copy(update=plan)
 
     class Failing(Bandit):
-        stop = 99
-
         def make(self, jobs, step):
-            if step == self.stop:
-                raise KeyboardInterrupt
             self.fails = lambda _: step == -1 and any(job.task.id == "t3" for job in jobs)
             return super().make(jobs, step)
 
     whole = reinforce(settings, tiny_model, Failing(tiny_model), TASKS, tmp_path / "whole")
-    killed = Failing(tiny_model)
-    killed.stop = 3
-    with pytest.raises(KeyboardInterrupt):
-        reinforce(settings, tiny_model, killed, TASKS, tmp_path / "killed")
+    with pytest.raises(Killed):
+        reinforce(settings, tiny_model, Failing(tiny_model, dies=3), TASKS, tmp_path / "killed")
     solved = Bandit(tiny_model)  # it would solve them all, were it asked
     made = reinforce(settings, tiny_model, solved, TASKS, tmp_path / "killed")
     assert all(step >= 2 for step, _, _ in solved.asked)
@@ -490,16 +473,9 @@ def test_once_steps_are_kept_the_pre_filter_is_not_tried_again(tiny_model, tmp_p
 def test_what_tells_no_run_from_another_may_change_where_it_goes_on(tiny_model, tmp_path):
     """What one is told to do where memory runs out, above all."""
     settings = SETTINGS.model_copy(update={"steps": 4, "eval_every": 0, "checkpoint_every": 2})
-
-    class Stopping(Bandit):
-        def make(self, jobs, step):
-            if step == 2:
-                raise KeyboardInterrupt
-            return super().make(jobs, step)
-
     whole = reinforce(settings, tiny_model, Bandit(tiny_model), TASKS, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        reinforce(settings, tiny_model, Stopping(tiny_model), TASKS, tmp_path / "killed")
+    with pytest.raises(Killed):
+        reinforce(settings, tiny_model, Bandit(tiny_model, dies=2), TASKS, tmp_path / "killed")
     other = settings.model_copy(
         update={"micro_tokens": 16, "checkpointing": True, "gap_alarm": 9.0, "entropy_alarm": 0.0,
                 "show_every": 1, "checkpoint_every": 1}

@@ -16,7 +16,16 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="reinforcement learning needs torch")
 
-from test_rl import SETTINGS, TASKS, Bandit, a_rolled, a_task, metrics, sampled  # noqa: E402
+from test_rl import (  # noqa: E402
+    SETTINGS,
+    TASKS,
+    Bandit,
+    Killed,
+    a_rolled,
+    a_task,
+    metrics,
+    sampled,
+)
 from webfarer.algo import ALGORITHMS  # noqa: E402
 from webfarer.grade.rules import RuleGrader  # noqa: E402
 from webfarer.policy.llm import LlmPolicy  # noqa: E402
@@ -289,15 +298,10 @@ def test_every_group_without_a_spread_is_said_and_alarmed(name, tiny_model, tmp_
 
 
 def test_the_alarm_counts_on_where_a_run_goes_on(tiny_model, tmp_path):
-    class Stopping(Bandit):
-        def make(self, jobs, step):
-            if step == 2:
-                raise KeyboardInterrupt
-            return super().make(jobs, step)
-
     often = settings(steps=3, checkpoint_every=1)
-    with pytest.raises(KeyboardInterrupt):
-        reinforce(often, tiny_model, Stopping(tiny_model, judge=lambda *_: False), TASKS, tmp_path)
+    dying = Bandit(tiny_model, judge=lambda *_: False, dies=2)
+    with pytest.raises(Killed):
+        reinforce(often, tiny_model, dying, TASKS, tmp_path)
     reinforce(often, tiny_model, Bandit(tiny_model, judge=lambda *_: False), TASKS, tmp_path)
     assert [metric.alarms for metric in metrics(tmp_path)] == [(), (), ("flat",)]
 
