@@ -317,11 +317,11 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
     most = max(turn.sampled for one in lengths for turn in one)
     numbers = itertools.count()
     says: dict[int, str] = {}
-    acted: list[Call | None] = []  # what the attempts of a turn do, in the order they are parsed
+    acts: list[Call | None] = []  # what the attempts of a turn do, in the order they are parsed
 
     def canned(tokenizer: Any, ids: list[int], **rest: Any) -> dict[str, Any]:
         parse_response(tokenizer, ids, **rest)  # what was sampled is parsed, as it would be
-        call = acted.pop(0)
+        call = acts.pop(0)
         if call is None:
             return {"role": "assistant", "content": "yes"}
         function = {"name": call.name, "arguments": call.arguments}
@@ -371,12 +371,11 @@ def theirs(args: argparse.Namespace, setting: str) -> Made:
 
         def _generate_single_turn(self, prompt_ids: Any, *rest: Any, **named: Any) -> Any:
             """The attempts that go on come in their order: their turns end, and act, by plan."""
-            going = [one for one in lengths if len(one) > self.turn]
+            turn, self.turn = self.turn, self.turn + 1
+            going = [one for one in lengths if len(one) > turn]
             assert len(going) == len(prompt_ids)
-            ends.begin([one[self.turn] for one in going])
-            last = self.turn + 1
-            acted[:] = [call_for(one[last - 1]) if len(one) > last else None for one in going]
-            self.turn += 1
+            ends.begin([one[turn] for one in going])
+            acts[:] = [call_for(one[turn]) if one[turn + 1 :] else None for one in going]
             return super()._generate_single_turn(prompt_ids, *rest, **named)
 
         def _generate_and_score_completions(self, inputs: Any) -> Any:
