@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("transformers")
 
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from webfarer.store import read_jsonl
 from webfarer.train.base import Shape, new_model
@@ -150,6 +150,17 @@ def test_a_foreign_checkpoint_is_refused(source, tmp_path):
     save_file({"weight": torch.zeros(3)}, path)
     with pytest.raises(BadInput, match="no checkpoint"):
         fine_tune(SETTINGS, source, segments(source), tmp_path)
+
+
+def test_what_tells_no_run_from_another_may_change_where_it_goes_on(source, tmp_path):
+    interrupted(source, tmp_path / "killed")
+    other = SETTINGS.model_copy(update={"checkpointing": True, "checkpoint_every": 7})
+    made = fine_tune(other, source, segments(source), tmp_path / "killed")
+    whole = fine_tune(SETTINGS, source, segments(source), tmp_path / "whole")
+    got, want = (load_file(folder / "model.safetensors") for folder in (made, whole))
+    assert all(torch.allclose(got[name], want[name], atol=1e-5) for name in want)
+    kept = [one.step for one in read_jsonl(tmp_path / "killed" / "metrics.jsonl", Metric)]
+    assert kept == list(range(1, 25))
 
 
 def test_metrics_torn_by_a_kill_are_mended_on_resume(source, tmp_path):
