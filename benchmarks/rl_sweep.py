@@ -105,6 +105,7 @@ def rewards() -> list[Variant]:
         Variant("rewards and penalty", sharp),
         Variant("rewards alone", plain),
         Variant("verdicts by chance, penalty", sharp, chance=0.6),
+        Variant("verdicts by chance alone", plain, chance=0.6),
     ]
 
 
