@@ -144,6 +144,21 @@ def test_table_has_a_column_a_policy_and_the_difference():
     assert named["greedy, less base"][1].startswith("+66.7 [")
 
 
+def test_the_table_has_one_row_a_baseline_and_measure():
+    one = attempts("sft", "cccc", ("c", "c", "c", "c"))
+    three = {name: [each.model_copy(update={"policy": name}) for each in one]
+             for name in ("base", "sft", "rl")}  # fmt: skip
+    rows = table(build_report(three, TASKS, k=1, equivalent=same, manifest=MANIFEST))
+    gains = {row[0]: [bool(cell) for cell in row[1:]] for row in rows if ", less " in row[0]}
+    assert gains == {
+        "greedy, less base": [False, True, True],
+        "pass@1, less base": [False, True, True],
+        "greedy, less sft": [False, False, True],
+        "pass@1, less sft": [False, False, True],
+    }
+    assert len({row[0] for row in rows}) == len(rows)
+
+
 def test_the_table_holds_levels_that_only_one_policy_was_scored_on():
     one = attempts("sft", "cccc", ("c", "c", "c", "c"))
     found = build_report(

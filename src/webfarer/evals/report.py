@@ -142,13 +142,15 @@ def table(report: Report) -> list[tuple[str, ...]]:
 
 
 def _gains(report: Report) -> list[tuple[str, ...]]:
-    """A row a comparison and measure, its difference in the column of the policy it is about."""
-    rows = []
+    """A row a baseline and measure: how far the policies that were compared with it are above."""
+    found: dict[str, dict[str, str]] = {}
     for both in report.comparisons:
         for measure, difference in (("greedy", both.greedy), ("pass@1", both.pass_at_1)):
             if difference:
                 low, high = (100 * end for end in difference.interval)
                 gain = f"{100 * difference.value:+.1f} [{low:+.1f} to {high:+.1f}]"
-                cells = [gain if name == both.policy else "" for name in report.policies]
-                rows.append((f"{measure}, less {both.baseline}", *cells))
-    return rows
+                found.setdefault(f"{measure}, less {both.baseline}", {})[both.policy] = gain
+    return [
+        (name, *(gains.get(policy, "") for policy in report.policies))
+        for name, gains in found.items()
+    ]
