@@ -49,6 +49,26 @@ def test_the_page_holds_the_numbers_and_the_turns():
     assert "index gone" in text
 
 
+def test_the_page_says_how_far_two_policies_are_apart_and_whether_it_is_sure():
+    """By hand: of two tasks one is won greedily, +50 points, with an interval from 0 to +100."""
+    tasks = {name: task(name) for name in "ab"}
+    made = {
+        "sft": [attempt("a", "c", greedy=True), attempt("b", "w", greedy=True)],
+        "rl": [attempt("a", "c", greedy=True), attempt("b", "c", greedy=True)],
+    }
+    found = {
+        name: [one.model_copy(update={"policy": name}) for one in each]
+        for name, each in made.items()
+    }
+    report = build_report(found, tasks, k=1, equivalent=lambda *_: False, manifest=MANIFEST)
+    text = HTMLParser(render(report, [])).body.text()
+    said = "rl less sft is +50.0 points greedily (+0.0 to +100.0, which holds zero)."
+    assert f"Paired by task, {said}" in text
+    page = HTMLParser(render(built(), good_samples())).body.text()
+    both = r"sft less base is \S+ points greedily \(.*\) and \S+ points in pass@1 \("
+    assert re.search(both, page)
+
+
 def test_the_page_loads_nothing_from_anywhere():
     page = HTMLParser(render(built(), evil_samples() + good_samples()))
     for node in page.css("[src], [href], [srcset], [data], [action]"):

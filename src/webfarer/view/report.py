@@ -164,21 +164,20 @@ def _gain(report: Report) -> str:
     """The policy reported last against each before it, the latest of them first."""
     last = list(report.policies)[-1]
     mine = [both for both in report.comparisons if both.policy == last]
-    return " ".join(filter(None, map(_gained, reversed(mine))))
+    said = "; ".join(filter(None, map(_gained, reversed(mine))))
+    return f"Paired by task, {said}." if said else ""
 
 
 def _gained(both: Comparison) -> str:
-    difference = both.greedy or both.pass_at_1
-    if not difference:
-        return ""
+    measured = (("greedily", both.greedy), ("in pass@1", both.pass_at_1))
+    said = " and ".join(_points(how, difference) for how, difference in measured if difference)
+    return f"{both.policy} less {both.baseline} is {said}" if said else ""
+
+
+def _points(how: str, difference: Difference) -> str:
     low, high = difference.interval
-    sure = "the interval excludes zero"
-    if low <= 0 <= high:
-        sure = "the interval holds zero, so the two cannot be told apart"
-    return (
-        f"Paired by task, {both.policy} less {both.baseline} is {points(difference.value)} points "
-        f"({points(low)} to {points(high)}): {sure}."
-    )
+    sure = ", which holds zero" if low <= 0 <= high else ""
+    return f"{points(difference.value)} points {how} ({points(low)} to {points(high)}{sure})"
 
 
 def _differences(report: Report) -> list[tuple[str, str, Difference]]:
